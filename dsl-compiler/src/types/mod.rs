@@ -1,0 +1,3 @@
+//! AST to typed tree: names resolved, types checked, synonyms gone.
+
+pub mod tree;

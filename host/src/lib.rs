@@ -1,0 +1,9 @@
+//! BeTrace's host: OTLP in, traces assembled, rules run over each of them, signals out.
+//!
+//! One direction: [`ingest`] → [`otlp`] → [`assemble`] → [`columns`] → [`engine`] → [`signal`] → [`sinks`].
+//! Only [`app`] knows all stages.
+
+pub mod assemble;
+pub mod columns;
+pub mod otlp;
+pub mod time;

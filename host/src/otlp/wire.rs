@@ -1,0 +1,98 @@
+//! Protobuf's wire format over bytes that [`scan`](super::scan) has accepted: fields of a message, one after another.
+//!
+//! Damage can't occur here, since nothing unscanned is read; where it would, the iteration ends.
+
+/// A field's value as it lies on the wire. A group is skipped, its content with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire<'a> {
+    Varint(u64),
+    Fixed64(u64),
+    Fixed32(u32),
+    Bytes(&'a [u8]),
+}
+
+/// The fields of `message`, as (number, value).
+pub fn fields(message: &[u8]) -> Fields<'_> {
+    Fields { rest: message }
+}
+
+/// See [`fields`].
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (u32, Wire<'a>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let tag = varint(&mut self.rest)?;
+            let number = (tag >> 3) as u32;
+            let value = match tag & 7 {
+                0 => Wire::Varint(varint(&mut self.rest)?),
+                1 => Wire::Fixed64(u64::from_le_bytes(*take(&mut self.rest)?)),
+                2 => {
+                    let len = usize::try_from(varint(&mut self.rest)?).ok()?;
+                    let (bytes, rest) = self.rest.split_at_checked(len)?;
+                    self.rest = rest;
+                    Wire::Bytes(bytes)
+                }
+                3 => {
+                    skip_group(&mut self.rest)?;
+                    continue;
+                }
+                5 => Wire::Fixed32(u32::from_le_bytes(*take(&mut self.rest)?)),
+                _ => return None,
+            };
+            return Some((number, value));
+        }
+    }
+}
+
+/// Reads a varint; none where the bytes end first.
+#[inline]
+pub fn varint(rest: &mut &[u8]) -> Option<u64> {
+    let (&first, tail) = rest.split_first()?;
+    if first < 0x80 {
+        *rest = tail;
+        return Some(u64::from(first));
+    }
+    let mut value = u64::from(first & 0x7f);
+    for (i, &byte) in tail.iter().enumerate().take(9) {
+        value |= u64::from(byte & 0x7f) << (7 * (i + 1));
+        if byte < 0x80 {
+            *rest = &tail[i + 1..];
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[inline]
+fn take<'a, const N: usize>(rest: &mut &'a [u8]) -> Option<&'a [u8; N]> {
+    let (head, tail) = rest.split_first_chunk::<N>()?;
+    *rest = tail;
+    Some(head)
+}
+
+/// Skips to behind the end of a group whose start was read. The scan bounds how deep groups nest.
+fn skip_group(rest: &mut &[u8]) -> Option<()> {
+    let mut depth = 1_u32;
+    while depth > 0 {
+        match varint(rest)? & 7 {
+            0 => drop(varint(rest)?),
+            1 => drop(take::<8>(rest)?),
+            2 => {
+                let len = usize::try_from(varint(rest)?).ok()?;
+                *rest = rest.get(len..)?;
+            }
+            3 => depth += 1,
+            4 => depth -= 1,
+            5 => drop(take::<4>(rest)?),
+            _ => return None,
+        }
+    }
+    Some(())
+}
