@@ -5,5 +5,8 @@
 
 pub mod assemble;
 pub mod columns;
+pub mod demo;
 pub mod otlp;
+pub mod signal;
+pub mod sinks;
 pub mod time;
