@@ -154,7 +154,11 @@ pub fn attribute(key: &str, value: Value) -> KeyValue {
 
 /// Plays `call` as a trace of its own that starts at `start`, in Unix nanoseconds.
 pub fn record(call: &Call, start: u64, random: &mut Random) -> Vec<Recorded> {
-    let mut recorder = Recorder { trace_id: random.bytes(), random, spans: Vec::new() };
+    let mut recorder = Recorder {
+        trace_id: random.bytes(),
+        random,
+        spans: Vec::new(),
+    };
     recorder.play(call, None, start);
     recorder.spans
 }
@@ -187,11 +191,21 @@ impl Recorder<'_> {
             let delay = self.random.within(2_000..=9_000) * MICROSECOND;
             self.play(child, me, end + delay);
         }
-        self.spans.push(Recorded { service: call.service, span: self.span(call, id, parent, start, end) });
+        self.spans.push(Recorded {
+            service: call.service,
+            span: self.span(call, id, parent, start, end),
+        });
         end
     }
 
-    fn span(&self, call: &Call, id: [u8; 8], parent: Option<(&'static str, [u8; 8])>, start: u64, end: u64) -> Span {
+    fn span(
+        &self,
+        call: &Call,
+        id: [u8; 8],
+        parent: Option<(&'static str, [u8; 8])>,
+        start: u64,
+        end: u64,
+    ) -> Span {
         let remote = parent.is_some_and(|(service, _)| service != call.service);
         Span {
             trace_id: self.trace_id.to_vec(),
@@ -202,7 +216,10 @@ impl Recorder<'_> {
             start_time_unix_nano: start,
             end_time_unix_nano: end,
             attributes: call.attributes.clone(),
-            status: Some(Status { message: call.status_message.to_owned(), code: call.status as i32 }),
+            status: Some(Status {
+                message: call.status_message.to_owned(),
+                code: call.status as i32,
+            }),
             flags: SAMPLED | KNOWS_REMOTE | if remote { IS_REMOTE } else { 0 },
             ..Span::default()
         }

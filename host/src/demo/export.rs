@@ -31,7 +31,11 @@ struct Pending {
 impl Exporters {
     pub fn add(&mut self, spans: Vec<Recorded>) {
         for recorded in spans {
-            self.pending.entry(recorded.service).or_default().spans.push(recorded.span);
+            self.pending
+                .entry(recorded.service)
+                .or_default()
+                .spans
+                .push(recorded.span);
         }
     }
 
@@ -39,13 +43,16 @@ impl Exporters {
     pub fn flush(&mut self, now: u64) -> Vec<ExportTraceServiceRequest> {
         let mut requests = Vec::new();
         for (phase, service) in SERVICES.iter().enumerate() {
-            let Some(pending) = self.pending.get_mut(service.name) else { continue };
+            let Some(pending) = self.pending.get_mut(service.name) else {
+                continue;
+            };
             if now < pending.flush_at {
                 continue;
             }
             pending.flush_at = next_flush(now, phase);
-            let (ended, open): (Vec<_>, Vec<_>) =
-                std::mem::take(&mut pending.spans).into_iter().partition(|span| span.end_time_unix_nano <= now);
+            let (ended, open): (Vec<_>, Vec<_>) = std::mem::take(&mut pending.spans)
+                .into_iter()
+                .partition(|span| span.end_time_unix_nano <= now);
             pending.spans = open;
             if !ended.is_empty() {
                 requests.push(request(service, ended));
@@ -67,7 +74,9 @@ impl Exporters {
 fn next_flush(now: u64, phase: usize) -> u64 {
     let every = u64::try_from(FLUSH_EVERY.as_nanos()).unwrap_or(u64::MAX);
     let shift = every / SERVICES.len() as u64 * phase as u64;
-    (now.saturating_sub(shift) / every * every).saturating_add(shift).saturating_add(every)
+    (now.saturating_sub(shift) / every * every)
+        .saturating_add(shift)
+        .saturating_add(every)
 }
 
 fn request(service: &Service, spans: Vec<Span>) -> ExportTraceServiceRequest {
@@ -82,11 +91,18 @@ fn request(service: &Service, spans: Vec<Span>) -> ExportTraceServiceRequest {
         ],
         ..Resource::default()
     };
-    let scope = InstrumentationScope { name: format!("shop/{}", service.name), ..InstrumentationScope::default() };
+    let scope = InstrumentationScope {
+        name: format!("shop/{}", service.name),
+        ..InstrumentationScope::default()
+    };
     ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
             resource: Some(resource),
-            scope_spans: vec![ScopeSpans { scope: Some(scope), spans, ..ScopeSpans::default() }],
+            scope_spans: vec![ScopeSpans {
+                scope: Some(scope),
+                spans,
+                ..ScopeSpans::default()
+            }],
             ..ResourceSpans::default()
         }],
     }
@@ -105,7 +121,11 @@ mod tests {
     fn a_trace_comes_in_a_request_of_each_service_and_none_before_its_spans_have_ended() {
         let mut random = Random::new(9);
         let order = Order::large(&mut random);
-        let spans = record(&checkout(&order, &Steps::correct(&order, &mut random)), START, &mut random);
+        let spans = record(
+            &checkout(&order, &Steps::correct(&order, &mut random)),
+            START,
+            &mut random,
+        );
         let expected = spans.len();
         let mut exporters = Exporters::default();
         exporters.add(spans);

@@ -33,18 +33,31 @@ pub struct Played {
 #[derive(Debug, thiserror::Error)]
 pub enum PlayError {
     #[error("can't connect the demo's traffic to {endpoint}")]
-    Connect { endpoint: String, source: tonic::transport::Error },
+    Connect {
+        endpoint: String,
+        source: tonic::transport::Error,
+    },
     #[error("{endpoint} refused the demo's traffic: {}", status.message())]
-    Refused { endpoint: String, status: tonic::Status },
+    Refused {
+        endpoint: String,
+        status: tonic::Status,
+    },
 }
 
 /// Plays traffic to `endpoint` (`http://127.0.0.1:4317`) until `stop` is ready, and then sends what is left.
-pub async fn play(endpoint: &str, seed: u64, stop: impl Future<Output = ()>) -> Result<Played, PlayError> {
+pub async fn play(
+    endpoint: &str,
+    seed: u64,
+    stop: impl Future<Output = ()>,
+) -> Result<Played, PlayError> {
     let channel = Channel::from_shared(endpoint.to_owned())
         .map_err(|_| refused(endpoint, tonic::Status::invalid_argument("not an address")))?
         .connect()
         .await
-        .map_err(|source| PlayError::Connect { endpoint: endpoint.to_owned(), source })?;
+        .map_err(|source| PlayError::Connect {
+            endpoint: endpoint.to_owned(),
+            source,
+        })?;
     let mut client = TraceServiceClient::new(channel);
     let mut traffic = Traffic::new(seed, unix_now());
     let mut exporters = Exporters::default();
@@ -77,7 +90,10 @@ async fn send_all(
     for request in requests {
         played.requests += 1;
         played.spans += spans_in(&request);
-        if !send(client, request).await.map_err(|status| refused(endpoint, status))? {
+        if !send(client, request)
+            .await
+            .map_err(|status| refused(endpoint, status))?
+        {
             played.dropped += 1;
         }
     }
@@ -104,14 +120,24 @@ async fn send(
 }
 
 fn refused(endpoint: &str, status: tonic::Status) -> PlayError {
-    PlayError::Refused { endpoint: endpoint.to_owned(), status }
+    PlayError::Refused {
+        endpoint: endpoint.to_owned(),
+        status,
+    }
 }
 
 fn spans_in(request: &ExportTraceServiceRequest) -> u64 {
-    request.resource_spans.iter().flat_map(|r| &r.scope_spans).map(|s| s.spans.len() as u64).sum()
+    request
+        .resource_spans
+        .iter()
+        .flat_map(|r| &r.scope_spans)
+        .map(|s| s.spans.len() as u64)
+        .sum()
 }
 
 fn unix_now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -2,7 +2,10 @@
 
 macro_rules! rule {
     ($stem:literal) => {
-        (concat!($stem, ".betrace"), include_str!(concat!("../../../rules/", $stem, ".betrace")))
+        (
+            concat!($stem, ".betrace"),
+            include_str!(concat!("../../../rules/", $stem, ".betrace")),
+        )
     };
 }
 

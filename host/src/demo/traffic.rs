@@ -47,16 +47,25 @@ impl Traffic {
             let visit = shop::visit(&mut self.random);
             traces.push((record(&visit, self.next_visit, &mut self.random), None));
             let every = nanos(VISIT_EVERY);
-            self.next_visit = self.next_visit.saturating_add(self.random.within(every / 2..=every * 3 / 2));
+            self.next_visit = self
+                .next_visit
+                .saturating_add(self.random.within(every / 2..=every * 3 / 2));
         }
         self.next_visit = self.next_visit.max(now.saturating_sub(nanos(VISIT_EVERY)));
         if self.next_fault <= now
             && let Some(fault) = FAULTS.get(self.faults % FAULTS.len())
         {
             let story = fault.happen(&mut self.random);
-            traces.push((record(&story, self.next_fault, &mut self.random), Some(fault)));
+            traces.push((
+                record(&story, self.next_fault, &mut self.random),
+                Some(fault),
+            ));
             self.faults += 1;
-            let every = if self.faults < FAULTS.len() { FIRST_ROUND_EVERY } else { LATER_EVERY };
+            let every = if self.faults < FAULTS.len() {
+                FIRST_ROUND_EVERY
+            } else {
+                LATER_EVERY
+            };
             self.next_fault = now.saturating_add(nanos(every));
         }
         traces
@@ -78,8 +87,14 @@ mod tests {
     fn the_same_seed_gives_the_same_traffic() {
         let spans = |seed| -> Vec<_> {
             let mut traffic = Traffic::new(seed, START);
-            let traces = (0..40).flat_map(|tick| traffic.advance(START + tick * 50_000_000)).collect::<Vec<_>>();
-            traces.into_iter().flat_map(|(spans, _)| spans).map(|r| (r.service, r.span)).collect()
+            let traces = (0..40)
+                .flat_map(|tick| traffic.advance(START + tick * 50_000_000))
+                .collect::<Vec<_>>();
+            traces
+                .into_iter()
+                .flat_map(|(spans, _)| spans)
+                .map(|r| (r.service, r.span))
+                .collect()
         };
         assert_eq!(spans(1), spans(1));
         assert_ne!(spans(1), spans(2));
@@ -96,8 +111,18 @@ mod tests {
                 faults.extend(fault.map(|f| f.what));
                 visits += usize::from(fault.is_none());
                 services.extend(spans.iter().map(|s| s.service));
-                assert!(spans.iter().filter(|s| s.span.parent_span_id.is_empty()).count() == 1);
-                assert!(spans.iter().all(|s| s.span.end_time_unix_nano > s.span.start_time_unix_nano));
+                assert!(
+                    spans
+                        .iter()
+                        .filter(|s| s.span.parent_span_id.is_empty())
+                        .count()
+                        == 1
+                );
+                assert!(
+                    spans
+                        .iter()
+                        .all(|s| s.span.end_time_unix_nano > s.span.start_time_unix_nano)
+                );
             }
         }
         assert_eq!(faults.len(), FAULTS.len());

@@ -5,6 +5,7 @@
 //! ```
 //! One rule and one trace make one signal, whichever and however many clauses broke; its id depends on those two alone.
 
+mod draw;
 pub mod evidence;
 pub mod judge;
 pub mod outline;
@@ -158,10 +159,18 @@ pub fn completion_word(completion: Completion) -> &'static str {
     }
 }
 
-fn completion_name<S: Serializer>(completion: &Completion, serializer: S) -> Result<S::Ok, S::Error> {
+fn completion_name<S: Serializer>(
+    completion: &Completion,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(completion_word(*completion))
 }
 
 fn is_zero(n: &u64) -> bool {
     *n == 0
 }
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;

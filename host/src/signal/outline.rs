@@ -79,17 +79,28 @@ pub struct Shape {
 /// A chosen line: a row, or a run of rows that were left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pick {
-    Span { row: usize, depth: usize },
-    More { depth: usize, spans: usize, evidence: usize, name_of: Option<usize> },
+    Span {
+        row: usize,
+        depth: usize,
+    },
+    More {
+        depth: usize,
+        spans: usize,
+        evidence: usize,
+        name_of: Option<usize>,
+    },
 }
 
 /// Chooses the lines of a trace whose spans come in tree preorder. A parent that is not an earlier row counts as none.
 pub fn choose(shapes: &[Shape]) -> Vec<Pick> {
     let mut kept = Kept::new(shapes);
     kept.keep(0);
-    for row in (0..shapes.len()).filter(|&row| kept.shape(row).evidence).take(MAX_EVIDENCE) {
-        if kept.is_kept(row) || kept.alike(row) < MAX_ALIKE {
+    let mut drawn = 0;
+    for row in 0..shapes.len() {
+        let alone = kept.is_kept(row) || kept.alike(row) < MAX_ALIKE;
+        if kept.shape(row).evidence && alone && drawn < MAX_EVIDENCE {
             kept.keep_with_ancestors(row);
+            drawn += 1;
         }
     }
     kept.fill();
@@ -106,12 +117,20 @@ struct Kept<'a> {
 
 impl<'a> Kept<'a> {
     fn new(shapes: &'a [Shape]) -> Self {
-        Kept { shapes, kept: vec![false; shapes.len()], count: 0, alike: HashMap::new() }
+        Kept {
+            shapes,
+            kept: vec![false; shapes.len()],
+            count: 0,
+            alike: HashMap::new(),
+        }
     }
 
     fn shape(&self, row: usize) -> Shape {
         let shape = self.shapes.get(row).copied().unwrap_or_default();
-        Shape { parent: shape.parent.filter(|&parent| parent < row), ..shape }
+        Shape {
+            parent: shape.parent.filter(|&parent| parent < row),
+            ..shape
+        }
     }
 
     fn is_kept(&self, row: usize) -> bool {
@@ -120,7 +139,10 @@ impl<'a> Kept<'a> {
 
     fn alike(&self, row: usize) -> usize {
         let shape = self.shape(row);
-        self.alike.get(&(shape.parent, shape.name)).copied().unwrap_or(0)
+        self.alike
+            .get(&(shape.parent, shape.name))
+            .copied()
+            .unwrap_or(0)
     }
 
     fn keep(&mut self, row: usize) {
@@ -149,18 +171,27 @@ impl<'a> Kept<'a> {
     fn fill(&mut self) {
         let mut depths = Vec::with_capacity(self.shapes.len());
         for row in 0..self.shapes.len() {
-            let above = self.shape(row).parent.and_then(|parent| depths.get(parent).copied());
+            let above = self
+                .shape(row)
+                .parent
+                .and_then(|parent| depths.get(parent).copied());
             depths.push(above.map_or(0_usize, |depth| depth + 1));
         }
-        let mut rows: Vec<_> =
-            depths.iter().enumerate().map(|(row, depth)| (!self.shape(row).error, *depth, row)).collect();
+        let mut rows: Vec<_> = depths
+            .iter()
+            .enumerate()
+            .map(|(row, depth)| (!self.shape(row).error, *depth, row))
+            .collect();
         rows.sort_unstable();
         // Twice, since a failed span may hang below one that only the first pass keeps.
         for (_, _, row) in rows.iter().chain(&rows) {
             if self.count >= MAX_SPANS {
                 break;
             }
-            let reachable = self.shape(*row).parent.is_none_or(|parent| self.is_kept(parent));
+            let reachable = self
+                .shape(*row)
+                .parent
+                .is_none_or(|parent| self.is_kept(parent));
             if reachable && self.alike(*row) < MAX_ALIKE {
                 self.keep(*row);
             }
@@ -175,9 +206,10 @@ impl<'a> Kept<'a> {
         for row in 0..self.shapes.len() {
             let shape = self.shape(row);
             let (anchor, depth) = match shape.parent {
-                Some(parent) if self.is_kept(parent) => {
-                    (Some(parent), anchors.get(parent).map_or(0, |(_, depth)| depth + 1))
-                }
+                Some(parent) if self.is_kept(parent) => (
+                    Some(parent),
+                    anchors.get(parent).map_or(0, |(_, depth)| depth + 1),
+                ),
                 Some(parent) => anchors.get(parent).copied().unwrap_or((None, 0)),
                 None => (None, 0),
             };
@@ -188,7 +220,12 @@ impl<'a> Kept<'a> {
             }
             let direct = shape.parent == anchor;
             match lines.last_mut() {
-                Some(Pick::More { spans, evidence, name_of, .. }) if run_anchor == Some(anchor) => {
+                Some(Pick::More {
+                    spans,
+                    evidence,
+                    name_of,
+                    ..
+                }) if run_anchor == Some(anchor) => {
                     *spans += 1;
                     *evidence += usize::from(shape.evidence);
                     if direct && name_of.is_some_and(|first| self.shape(first).name != shape.name) {
@@ -197,7 +234,12 @@ impl<'a> Kept<'a> {
                 }
                 _ => {
                     let name_of = direct.then_some(row);
-                    lines.push(Pick::More { depth, spans: 1, evidence: usize::from(shape.evidence), name_of });
+                    lines.push(Pick::More {
+                        depth,
+                        spans: 1,
+                        evidence: usize::from(shape.evidence),
+                        name_of,
+                    });
                     run_anchor = Some(anchor);
                 }
             }
@@ -212,12 +254,21 @@ mod tests {
     use proptest::prelude::*;
 
     fn span(parent: Option<usize>, name: u64) -> Shape {
-        Shape { parent, name, ..Shape::default() }
+        Shape {
+            parent,
+            name,
+            ..Shape::default()
+        }
     }
 
     #[test]
     fn a_small_trace_is_drawn_whole() {
-        let shapes = [span(None, 0), span(Some(0), 1), span(Some(1), 2), span(Some(0), 3)];
+        let shapes = [
+            span(None, 0),
+            span(Some(0), 1),
+            span(Some(1), 2),
+            span(Some(0), 3),
+        ];
         let depths: Vec<_> = choose(&shapes).into_iter().collect();
         assert_eq!(
             depths,
@@ -228,11 +279,22 @@ mod tests {
     #[test]
     fn siblings_of_one_name_are_summarised() {
         let mut shapes = vec![span(None, 0)];
-        shapes.extend((0..40).map(|_| Shape { evidence: true, ..span(Some(0), 1) }));
+        shapes.extend((0..40).map(|_| Shape {
+            evidence: true,
+            ..span(Some(0), 1)
+        }));
         shapes.push(span(Some(0), 2));
         let lines = choose(&shapes);
         assert_eq!(lines.len(), 6);
-        assert_eq!(lines[4], Pick::More { depth: 1, spans: 37, evidence: 37, name_of: Some(4) });
+        assert_eq!(
+            lines[4],
+            Pick::More {
+                depth: 1,
+                spans: 37,
+                evidence: 37,
+                name_of: Some(4)
+            }
+        );
         assert_eq!(lines[5], Pick::Span { row: 41, depth: 1 });
     }
 
@@ -242,18 +304,30 @@ mod tests {
         let mut shapes = vec![span(None, 0)];
         for branch in 0..200_u64 {
             let top = shapes.len();
-            shapes.extend([span(Some(0), branch * 3 + 1), span(Some(top), branch * 3 + 2), span(Some(top + 1), branch * 3 + 3)]);
+            shapes.extend([
+                span(Some(0), branch * 3 + 1),
+                span(Some(top), branch * 3 + 2),
+                span(Some(top + 1), branch * 3 + 3),
+            ]);
         }
         let leaf = shapes.len() - 1;
         shapes[leaf].evidence = true;
         let lines = choose(&shapes);
-        assert!(lines.contains(&Pick::Span { row: leaf, depth: 3 }), "{lines:?}");
+        assert!(
+            lines.contains(&Pick::Span {
+                row: leaf,
+                depth: 3
+            }),
+            "{lines:?}"
+        );
         assert!(lines.len() <= 2 * MAX_SPANS);
     }
 
     #[test]
     fn a_long_chain_keeps_its_ends() {
-        let mut shapes: Vec<_> = (0..1_000_usize).map(|row| span(row.checked_sub(1), row as u64)).collect();
+        let mut shapes: Vec<_> = (0..1_000_usize)
+            .map(|row| span(row.checked_sub(1), row as u64))
+            .collect();
         shapes[999].evidence = true;
         let lines = choose(&shapes);
         assert_eq!(lines.first(), Some(&Pick::Span { row: 0, depth: 0 }));

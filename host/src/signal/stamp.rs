@@ -54,12 +54,18 @@ fn civil(days: u64) -> (u64, u64, u64) {
     const CYCLE: u64 = 146_097;
     let since = days + EPOCH;
     let (cycle, day_of_cycle) = (since / CYCLE, since % CYCLE);
-    let year_of_cycle =
-        (day_of_cycle - day_of_cycle / 1_460 + day_of_cycle / 36_524 - day_of_cycle / 146_096) / 365;
-    let day_of_year = day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
+    let year_of_cycle = (day_of_cycle - day_of_cycle / 1_460 + day_of_cycle / 36_524
+        - day_of_cycle / 146_096)
+        / 365;
+    let day_of_year =
+        day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
     let from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
     let year = cycle * 400 + year_of_cycle + u64::from(month <= 2);
     (year, month, day)
 }
@@ -89,7 +95,11 @@ mod tests {
         let mut last = civil(0);
         for day in 1..250_000 {
             let next = civil(day);
-            let expected = if next.2 > 1 { (last.0, last.1, last.2 + 1) } else { next };
+            let expected = if next.2 > 1 {
+                (last.0, last.1, last.2 + 1)
+            } else {
+                next
+            };
             assert_eq!(next, expected);
             assert!(next > last && next.2 <= 31 && next.1 <= 12);
             last = next;

@@ -30,7 +30,9 @@ impl Format {
                     Err(_) => out.truncate(before),
                 }
             }
-            Format::Person { paint, width } => out.extend(person::view(emission, paint, width).bytes()),
+            Format::Person { paint, width } => {
+                out.extend(person::view(emission, paint, width).bytes())
+            }
         }
     }
 }

@@ -37,11 +37,18 @@ pub enum Target {
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
     #[error("can't open {} to append signals to it", path.display())]
-    Open { path: PathBuf, source: std::io::Error },
+    Open {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("can't start the thread that writes signals")]
     Thread { source: std::io::Error },
     #[error("can't write signals to {target}: {reason} ({lost} lost)")]
-    Write { target: String, reason: String, lost: u64 },
+    Write {
+        target: String,
+        reason: String,
+        lost: u64,
+    },
 }
 
 /// The sending side of a sink; one a worker.
@@ -61,11 +68,20 @@ pub struct Writer {
 /// Opens `target` and starts its writer, with room for `queue` batches.
 pub fn open(target: &Target, format: Format, queue: usize) -> Result<(Sink, Writer), SinkError> {
     match target {
-        Target::Stdout => start(Stream::new("stdout", format, Box::new(std::io::stdout())), queue),
+        Target::Stdout => start(
+            Stream::new("stdout", format, Box::new(std::io::stdout())),
+            queue,
+        ),
         Target::File(path) => {
-            let open = |source| SinkError::Open { path: path.clone(), source };
+            let open = |source| SinkError::Open {
+                path: path.clone(),
+                source,
+            };
             let file = stream::append(path).map_err(open)?;
-            start(Stream::new(&path.display().to_string(), format, Box::new(file)), queue)
+            start(
+                Stream::new(&path.display().to_string(), format, Box::new(file)),
+                queue,
+            )
         }
     }
 }
@@ -78,7 +94,13 @@ pub fn start(stream: Stream, queue: usize) -> Result<(Sink, Writer), SinkError> 
         .name("signals".to_owned())
         .spawn(move || write(stream, &incoming))
         .map_err(|source| SinkError::Thread { source })?;
-    Ok((Sink { batches, counters: counters.clone() }, Writer { thread, counters }))
+    Ok((
+        Sink {
+            batches,
+            counters: counters.clone(),
+        },
+        Writer { thread, counters },
+    ))
 }
 
 impl Sink {
@@ -100,8 +122,15 @@ impl Sink {
 impl Writer {
     /// Waits until every sink is dropped and everything is written; the first failure, where there was one.
     pub fn finish(self) -> Result<(), SinkError> {
-        let result = self.thread.join().unwrap_or_else(|_| Err(WriteError::stopped()));
-        result.map_err(|WriteError { target, reason }| SinkError::Write { target, reason, lost: self.counters.lost() })
+        let result = self
+            .thread
+            .join()
+            .unwrap_or_else(|_| Err(WriteError::stopped()));
+        result.map_err(|WriteError { target, reason }| SinkError::Write {
+            target,
+            reason,
+            lost: self.counters.lost(),
+        })
     }
 }
 

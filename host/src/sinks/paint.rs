@@ -30,7 +30,9 @@ impl Paint {
     pub fn for_stdout() -> Paint {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Paint { color: !unwanted && std::io::stdout().is_terminal() }
+        Paint {
+            color: !unwanted && std::io::stdout().is_terminal(),
+        }
     }
 
     pub fn paint(self, style: Style, text: &str) -> String {

@@ -26,7 +26,11 @@ const MAX_LISTED: usize = 8;
 /// Draws `emission`, with a line feed after each line and an empty line at the end.
 pub fn view(emission: &Emission, paint: Paint, width: usize) -> String {
     let width = width.clamp(MIN_WIDTH, MAX_WIDTH);
-    let mut view = View { paint, width, out: String::new() };
+    let mut view = View {
+        paint,
+        width,
+        out: String::new(),
+    };
     view.head(&emission.signal);
     view.facts(&emission.signal, emission.outline.as_ref());
     view.line("");
@@ -63,12 +67,20 @@ impl View {
             Severity::Low | Severity::Info => Style::Label,
         };
         // To the second: nobody reads further, and JSON has the rest.
-        let when = format!("{} UTC", signal.trace_start.get(..19).unwrap_or(&signal.trace_start).replace('T', " "));
+        let when = format!(
+            "{} UTC",
+            signal
+                .trace_start
+                .get(..19)
+                .unwrap_or(&signal.trace_start)
+                .replace('T', " ")
+        );
         let room = self.width.saturating_sub(severity.len() + when.len() + 6);
         let line = format!(
             "{}  {}  {}",
             self.paint.paint(style, &format!(" {severity} ")),
-            self.paint.paint(Style::Strong, &text::column(&signal.rule, room)),
+            self.paint
+                .paint(Style::Strong, &text::column(&signal.rule, room)),
             self.paint.paint(Style::Faint, &when),
         );
         self.line(&line);
@@ -80,9 +92,15 @@ impl View {
         }
         for clause in &signal.clauses {
             let words = clause.text.split_whitespace().collect::<Vec<_>>().join(" ");
-            self.fact("broke", &format!("{} {{ {words} }}", clause.kind.name()), Style::Bad);
+            self.fact(
+                "broke",
+                &format!("{} {{ {words} }}", clause.kind.name()),
+                Style::Bad,
+            );
         }
-        let root = [&signal.root_service, &signal.root_name].map(|part| part.as_deref().unwrap_or("?")).join("  ");
+        let root = [&signal.root_service, &signal.root_name]
+            .map(|part| part.as_deref().unwrap_or("?"))
+            .join("  ");
         self.fact("in", &root, Style::Strong);
         let mut trace = signal.trace_id.clone();
         if let Some(outline) = outline {
@@ -97,7 +115,15 @@ impl View {
         if signal.certainty == Certainty::Unsure {
             self.fact("unsure", &doubt(signal), Style::Doubtful);
         }
-        self.fact("signal", &format!("{}  version {}", signal.id, text::clean(&signal.version, 12)), Style::Faint);
+        self.fact(
+            "signal",
+            &format!(
+                "{}  version {}",
+                signal.id,
+                text::clean(&signal.version, 12)
+            ),
+            Style::Faint,
+        );
     }
 
     /// A label and its text, over as many lines as it needs.
@@ -106,7 +132,11 @@ impl View {
         let room = self.width.saturating_sub(LABEL + 2);
         let mut label = text::column(label, LABEL);
         for part in wrapped(&text::clean(body, CLAUSE), room) {
-            let line = format!("  {}{}", self.paint.paint(Style::Label, &label), self.paint.paint(style, &part));
+            let line = format!(
+                "  {}{}",
+                self.paint.paint(Style::Label, &label),
+                self.paint.paint(style, &part)
+            );
             self.line(&line);
             label = " ".repeat(LABEL);
         }
@@ -117,10 +147,17 @@ impl View {
         for evidence in signal.evidence.iter().take(MAX_LISTED) {
             let name = evidence.name.as_deref().unwrap_or("?");
             let service = evidence.service.as_deref().unwrap_or("?");
-            let line = format!("  > {} {}", text::column(service, 14), text::clean(name, self.width.saturating_sub(20)));
+            let line = format!(
+                "  > {} {}",
+                text::column(service, 14),
+                text::clean(name, self.width.saturating_sub(20))
+            );
             self.line(&line);
             for value in values(&evidence.fields) {
-                self.line(&format!("      {}", text::clean(&value, self.width.saturating_sub(6))));
+                self.line(&format!(
+                    "      {}",
+                    text::clean(&value, self.width.saturating_sub(6))
+                ));
             }
         }
         let rest = signal.evidence.len().saturating_sub(MAX_LISTED) as u64 + signal.evidence_more;
@@ -136,22 +173,37 @@ pub(super) fn values(fields: &Fields) -> Vec<String> {
         Value::String(text) => text::clean(text, VALUE),
         other => text::clean(&other.to_string(), VALUE),
     };
-    fields.0.iter().map(|(name, value)| format!("{} = {}", text::clean(name, VALUE), shown(value))).collect()
+    fields
+        .0
+        .iter()
+        .map(|(name, value)| format!("{} = {}", text::clean(name, VALUE), shown(value)))
+        .collect()
 }
 
 /// Why more spans could undo the signal.
 fn doubt(signal: &Signal) -> String {
     let mut reasons = Vec::new();
     if signal.missing_parents > 0 {
-        let verb = if signal.missing_parents == 1 { "is" } else { "are" };
-        reasons.push(format!("{} {verb} missing", text::counted(u64::from(signal.missing_parents), "parent span")));
+        let verb = if signal.missing_parents == 1 {
+            "is"
+        } else {
+            "are"
+        };
+        reasons.push(format!(
+            "{} {verb} missing",
+            text::counted(u64::from(signal.missing_parents), "parent span")
+        ));
     }
     match signal.completeness {
         Completion::Root => {}
         Completion::Idle => reasons.push("its root never came".to_owned()),
         Completion::MaxAge => reasons.push("it was still growing at its greatest age".to_owned()),
-        Completion::SpanCap | Completion::ByteCap => reasons.push("it was cut at its largest size".to_owned()),
-        Completion::Evicted => reasons.push("it was judged early because memory ran short".to_owned()),
+        Completion::SpanCap | Completion::ByteCap => {
+            reasons.push("it was cut at its largest size".to_owned())
+        }
+        Completion::Evicted => {
+            reasons.push("it was judged early because memory ran short".to_owned())
+        }
         Completion::Drained => reasons.push("the input ended before its root came".to_owned()),
     }
     if reasons.is_empty() {

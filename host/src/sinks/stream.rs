@@ -36,7 +36,14 @@ pub struct WriteError {
 
 impl Stream {
     pub fn new(name: &str, format: Format, out: Box<dyn Write + Send>) -> Stream {
-        Stream { name: name.to_owned(), format, out, buffer: Vec::new(), torn: false, counters: Arc::default() }
+        Stream {
+            name: name.to_owned(),
+            format,
+            out,
+            buffer: Vec::new(),
+            torn: false,
+            counters: Arc::default(),
+        }
     }
 
     pub fn counters(&self) -> Arc<Counters> {
@@ -52,7 +59,10 @@ impl Stream {
         for emission in batch {
             self.format.write(emission, &mut self.buffer);
         }
-        let result = self.out.write_all(&self.buffer).and_then(|()| self.out.flush());
+        let result = self
+            .out
+            .write_all(&self.buffer)
+            .and_then(|()| self.out.flush());
         self.torn = result.is_err();
         match result {
             Ok(()) => {
@@ -61,7 +71,10 @@ impl Stream {
             }
             Err(error) => {
                 self.counters.lose(batch.len());
-                Err(WriteError { target: self.name.clone(), reason: error.to_string() })
+                Err(WriteError {
+                    target: self.name.clone(),
+                    reason: error.to_string(),
+                })
             }
         }
     }
@@ -83,19 +96,29 @@ impl Counters {
 
 impl WriteError {
     pub(super) fn stopped() -> WriteError {
-        WriteError { target: "the sink".to_owned(), reason: "its writer stopped".to_owned() }
+        WriteError {
+            target: "the sink".to_owned(),
+            reason: "its writer stopped".to_owned(),
+        }
     }
 }
 
 impl std::fmt::Debug for Stream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stream").field("name", &self.name).field("format", &self.format).finish_non_exhaustive()
+        f.debug_struct("Stream")
+            .field("name", &self.name)
+            .field("format", &self.format)
+            .finish_non_exhaustive()
     }
 }
 
 /// Opens a file to append lines to. A last line that a crash cut off is ended first, so that it spoils no other.
 pub fn append(path: &Path) -> io::Result<File> {
-    let mut file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .read(true)
+        .open(path)?;
     // A pipe or a terminal has no end to look at.
     if file.metadata()?.is_file() && file.seek(SeekFrom::End(-1)).is_ok() {
         let mut last = [0];

@@ -31,14 +31,24 @@ const BAR_OF_TEN: usize = 4;
 pub fn lines(signal: &Signal, outline: &Outline, paint: Paint, width: usize) -> Vec<String> {
     let free = width.saturating_sub(2 + SERVICE + 1 + 2 * TIME);
     let bar = (free * BAR_OF_TEN / 10).max(MIN_BAR);
-    let canvas = Canvas { paint, name: free.saturating_sub(bar + 1), bar, extent_ns: outline.extent_ns };
+    let canvas = Canvas {
+        paint,
+        name: free.saturating_sub(bar + 1),
+        bar,
+        extent_ns: outline.extent_ns,
+    };
     let mut drawn = Vec::new();
     for (line, branch) in outline.lines.iter().zip(branches(&outline.lines)) {
         match line {
             Line::Span(span) => {
                 drawn.push(canvas.span(span, &branch));
                 let evidence = span.evidence.and_then(|index| signal.evidence.get(index));
-                drawn.extend(evidence.into_iter().flat_map(|e| values(&e.fields)).map(|v| canvas.value(&v, &branch)));
+                drawn.extend(
+                    evidence
+                        .into_iter()
+                        .flat_map(|e| values(&e.fields))
+                        .map(|v| canvas.value(&v, &branch)),
+                );
             }
             Line::More(more) => drawn.push(canvas.more(more, &branch)),
         }
@@ -62,12 +72,22 @@ struct Canvas {
 impl Canvas {
     fn span(&self, span: &SpanLine, branch: &Branch) -> String {
         let is_evidence = span.evidence.is_some();
-        let (mark, style) = if is_evidence { (">", Style::Bad) } else { (" ", Style::Faint) };
+        let (mark, style) = if is_evidence {
+            (">", Style::Bad)
+        } else {
+            (" ", Style::Faint)
+        };
         let error = if span.error { " error" } else { "" };
-        let room = self.name.saturating_sub(text::width(&branch.here) + error.len());
+        let room = self
+            .name
+            .saturating_sub(text::width(&branch.here) + error.len());
         let name = text::clean(span.name.as_deref().unwrap_or("(no name)"), room);
         let fill = " ".repeat(room.saturating_sub(text::width(&name)));
-        let name = if is_evidence { self.paint.paint(Style::Strong, &name) } else { name };
+        let name = if is_evidence {
+            self.paint.paint(Style::Strong, &name)
+        } else {
+            name
+        };
         format!(
             "{} {} {}{name}{}{fill} {}{}{}",
             self.paint.paint(Style::Bad, mark),
@@ -81,13 +101,24 @@ impl Canvas {
     }
 
     fn value(&self, value: &str, branch: &Branch) -> String {
-        let left = format!("{}{}", " ".repeat(2 + SERVICE + 1), self.paint.paint(Style::Faint, &branch.below));
+        let left = format!(
+            "{}{}",
+            " ".repeat(2 + SERVICE + 1),
+            self.paint.paint(Style::Faint, &branch.below)
+        );
         let room = (self.name + self.bar + 2 * TIME).saturating_sub(text::width(&branch.below) + 2);
-        format!("{left}  {}", self.paint.paint(Style::Doubtful, &text::clean(value, room)))
+        format!(
+            "{left}  {}",
+            self.paint.paint(Style::Doubtful, &text::clean(value, room))
+        )
     }
 
     fn more(&self, more: &MoreLine, branch: &Branch) -> String {
-        let (mark, style) = if more.evidence > 0 { (">", Style::Bad) } else { (" ", Style::Faint) };
+        let (mark, style) = if more.evidence > 0 {
+            (">", Style::Bad)
+        } else {
+            (" ", Style::Faint)
+        };
         let mut words = format!("… {} more", more.spans);
         if let Some(name) = &more.name {
             words.push_str(&format!(" {}", text::clean(name, 40)));
@@ -107,7 +138,9 @@ impl Canvas {
 
     /// A span's time within the trace's: at least one cell, dotted where it has no end.
     fn bar_of(&self, span: &SpanLine) -> String {
-        let Some(offset) = span.offset_ns else { return " ".repeat(self.bar) };
+        let Some(offset) = span.offset_ns else {
+            return " ".repeat(self.bar);
+        };
         let extent = self.extent_ns.max(1) as f64;
         let cells = self.bar as f64;
         let from = ((offset as f64 / extent * cells) as usize).min(self.bar.saturating_sub(1));
@@ -137,7 +170,15 @@ fn branches(lines: &[Line]) -> Vec<Branch> {
     for line in lines.iter().rev() {
         let depth = indent(line);
         let strokes = |upto: usize| -> String {
-            (1..upto).map(|level| if goes_on.get(level) == Some(&true) { "│ " } else { "  " }).collect()
+            (1..upto)
+                .map(|level| {
+                    if goes_on.get(level) == Some(&true) {
+                        "│ "
+                    } else {
+                        "  "
+                    }
+                })
+                .collect()
         };
         let here_goes_on = goes_on.get(depth) == Some(&true);
         let here = match (depth, here_goes_on) {
@@ -151,7 +192,10 @@ fn branches(lines: &[Line]) -> Vec<Branch> {
             (_, false) => "  ",
         };
         let child = if below > depth { "│ " } else { "  " };
-        branches.push(Branch { here, below: strokes(depth) + own + child });
+        branches.push(Branch {
+            here,
+            below: strokes(depth) + own + child,
+        });
         // Above this line its own level goes on, and what lies deeper ends.
         for (level, flag) in goes_on.iter_mut().enumerate().skip(depth) {
             *flag = level == depth;
