@@ -7,6 +7,7 @@ pub mod assemble;
 pub mod columns;
 pub mod demo;
 pub mod otlp;
+pub mod replay;
 pub mod signal;
 pub mod sinks;
 pub mod time;

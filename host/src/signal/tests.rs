@@ -232,7 +232,20 @@ fn values_are_read_as_the_rule_names_them() {
         .filter(|(name, _)| name != "long")
         .map(|(n, v)| format!("{n} = {v}"))
         .collect();
-    insta::assert_snapshot!(short.join("\n"), @"");
+    insta::assert_snapshot!(short.join("\n"), @r#"
+    twice = "first"
+    list = ["a",2]
+    map = {"k":true}
+    blob = "AQL/"
+    infinite = "-Infinity"
+    big = 9007199254740993
+    kind = "consumer"
+    status = "unset"
+    child_count = 0
+    self_time = 999
+    events.name = ["retry","exception"]
+    events.exception.type = [null,"Timeout"]
+    "#);
 }
 
 #[test]

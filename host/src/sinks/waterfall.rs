@@ -4,7 +4,7 @@
 //!   frontend       POST /checkout            ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━     0 ms   312 ms
 //!   checkout       └ checkout.place_order     ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━   6.1 ms   290 ms
 //! > payment          ├ payment.charge_card        ━━━━━━━━━━                 98.2 ms   120 ms
-//!                    │   amount = 2310.5
+//!                    │   amount = 2310.5   currency = EUR
 //!                    └ … 37 more
 //! ```
 
@@ -38,17 +38,18 @@ pub fn lines(signal: &Signal, outline: &Outline, paint: Paint, width: usize) -> 
         extent_ns: outline.extent_ns,
     };
     let mut drawn = Vec::new();
+    let mut last_values = Vec::new();
     for (line, branch) in outline.lines.iter().zip(branches(&outline.lines)) {
         match line {
             Line::Span(span) => {
                 drawn.push(canvas.span(span, &branch));
-                let evidence = span.evidence.and_then(|index| signal.evidence.get(index));
-                drawn.extend(
-                    evidence
-                        .into_iter()
-                        .flat_map(|e| values(&e.fields))
-                        .map(|v| canvas.value(&v, &branch)),
-                );
+                let Some(evidence) = span.evidence.and_then(|index| signal.evidence.get(index)) else { continue };
+                let values = values(&evidence.fields);
+                // Siblings often repeat what the one above has said.
+                if values != last_values {
+                    drawn.extend(canvas.values(&values, &branch));
+                    last_values = values;
+                }
             }
             Line::More(more) => drawn.push(canvas.more(more, &branch)),
         }
@@ -100,17 +101,22 @@ impl Canvas {
         )
     }
 
-    fn value(&self, value: &str, branch: &Branch) -> String {
-        let left = format!(
-            "{}{}",
-            " ".repeat(2 + SERVICE + 1),
-            self.paint.paint(Style::Faint, &branch.below)
-        );
-        let room = (self.name + self.bar + 2 * TIME).saturating_sub(text::width(&branch.below) + 2);
-        format!(
-            "{left}  {}",
-            self.paint.paint(Style::Doubtful, &text::clean(value, room))
-        )
+    /// The values of a span, below it, as many to a line as fit.
+    fn values(&self, values: &[String], branch: &Branch) -> Vec<String> {
+        let left = format!("{}{}", " ".repeat(2 + SERVICE + 1), self.paint.paint(Style::Faint, &branch.below));
+        let room = (self.name + self.bar + 2 * TIME).saturating_sub(text::width(&branch.below) + 1);
+        let mut lines: Vec<String> = Vec::new();
+        for value in values {
+            let value = text::clean(value, room);
+            match lines.last_mut() {
+                Some(line) if text::width(line) + 3 + text::width(&value) <= room => {
+                    line.push_str("   ");
+                    line.push_str(&value);
+                }
+                _ => lines.push(value),
+            }
+        }
+        lines.iter().map(|line| format!("{left} {}", self.paint.paint(Style::Doubtful, line))).collect()
     }
 
     fn more(&self, more: &MoreLine, branch: &Branch) -> String {
