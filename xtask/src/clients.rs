@@ -32,7 +32,11 @@ impl Clients {
 
     /// The last line of a run says again what it did not test.
     pub(crate) fn report(&self) {
-        for (name, path) in [("Python SDK", &self.python), ("Node SDK", &self.node), ("Collector", &self.collector)] {
+        for (name, path) in [
+            ("Python SDK", &self.python),
+            ("Node SDK", &self.node),
+            ("Collector", &self.collector),
+        ] {
             if path.is_none() {
                 eprintln!("xtask: not tested: the {name}");
             }
@@ -61,7 +65,14 @@ fn python(source: &Path, home: &Path) -> Result<Option<PathBuf>, Failure> {
     once(home, &[source.join("requirements.txt")], || {
         run(Command::new("python3").args(["-m", "venv"]).arg(home))?;
         run(Command::new(&interpreter)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "-r",
+            ])
             .arg(source.join("requirements.txt")))
     })?;
     Ok(Some(interpreter))
@@ -73,12 +84,17 @@ fn node(source: &Path, home: &Path) -> Result<Option<PathBuf>, Failure> {
         left_out("the Node SDK", "`node` or `npm` is missing")?;
         return Ok(None);
     }
-    let inputs = [source.join("package.json"), source.join("package-lock.json")];
+    let inputs = [
+        source.join("package.json"),
+        source.join("package-lock.json"),
+    ];
     once(home, &inputs, || {
         for input in &inputs {
             copy(input, home)?;
         }
-        run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(home))
+        run(Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
+            .current_dir(home))
     })?;
     copy(&source.join("send.mjs"), home)?;
     Ok(Some(home.to_path_buf()))
@@ -95,12 +111,20 @@ fn collector(source: &Path, home: &Path) -> Result<Option<PathBuf>, Failure> {
     let executable = home.join("otelcol");
     once(home, std::slice::from_ref(&manifest), || {
         run(Command::new("go")
-            .args(["run", &format!("go.opentelemetry.io/collector/cmd/builder@v{version}"), "--config"])
+            .args([
+                "run",
+                &format!("go.opentelemetry.io/collector/cmd/builder@v{version}"),
+                "--config",
+            ])
             .arg(&manifest)
             .env("CGO_ENABLED", "0")
             .current_dir(home))?;
-        fs::rename(home.join("build/otelcol"), &executable)
-            .map_err(|error| Failure::new(format!("the builder left no {}: {error}", executable.display())))
+        fs::rename(home.join("build/otelcol"), &executable).map_err(|error| {
+            Failure::new(format!(
+                "the builder left no {}: {error}",
+                executable.display()
+            ))
+        })
     })?;
     Ok(Some(executable))
 }
@@ -111,12 +135,25 @@ fn builder_version(manifest: &Path) -> Result<String, Failure> {
         .lines()
         .find_map(|line| line.strip_prefix("# collector "))
         .map(|version| version.trim().to_owned())
-        .ok_or_else(|| Failure::new(format!("{} has no line `# collector VERSION`", manifest.display())))
+        .ok_or_else(|| {
+            Failure::new(format!(
+                "{} has no line `# collector VERSION`",
+                manifest.display()
+            ))
+        })
 }
 
 /// Runs `install` unless `home` was made from the same `inputs` before. A half-made `home` is made anew.
-fn once(home: &Path, inputs: &[PathBuf], install: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
-    let wanted = inputs.iter().map(|input| read(input)).collect::<Result<Vec<_>, _>>()?.join("\n");
+fn once(
+    home: &Path,
+    inputs: &[PathBuf],
+    install: impl FnOnce() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let wanted = inputs
+        .iter()
+        .map(|input| read(input))
+        .collect::<Result<Vec<_>, _>>()?
+        .join("\n");
     let stamp = home.join("installed-from");
     if fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted) {
         return Ok(());
@@ -132,7 +169,9 @@ fn once(home: &Path, inputs: &[PathBuf], install: impl FnOnce() -> Result<(), Fa
 
 fn copy(file: &Path, folder: &Path) -> Result<(), Failure> {
     let name = file.file_name().unwrap_or_default();
-    fs::copy(file, folder.join(name)).map(drop).map_err(|error| Failure::new(format!("{}: {error}", file.display())))
+    fs::copy(file, folder.join(name))
+        .map(drop)
+        .map_err(|error| Failure::new(format!("{}: {error}", file.display())))
 }
 
 fn read(file: &Path) -> Result<String, Failure> {

@@ -34,7 +34,9 @@ fn main() -> ExitCode {
             eprint!("{HELP}");
             Ok(())
         }
-        other => Err(Failure::new(format!("no chore `{other}`; there are:\n{HELP}"))),
+        other => Err(Failure::new(format!(
+            "no chore `{other}`; there are:\n{HELP}"
+        ))),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,7 +48,15 @@ fn main() -> ExitCode {
 }
 
 fn demo(arguments: &[String]) -> Result<(), Failure> {
-    let mut command = cargo(["run", "--package", "betrace", "--bin", "betrace", "--", "demo"]);
+    let mut command = cargo([
+        "run",
+        "--package",
+        "betrace",
+        "--bin",
+        "betrace",
+        "--",
+        "demo",
+    ]);
     command.args(arguments);
     run::run(&mut command)
 }

@@ -23,7 +23,9 @@ impl fmt::Display for Failure {
 /// The repository's root.
 pub(crate) fn root() -> PathBuf {
     let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().map_or_else(|| manifest.clone(), PathBuf::from)
+    manifest
+        .parent()
+        .map_or_else(|| manifest.clone(), PathBuf::from)
 }
 
 /// The cargo that runs this chore, in the repository's root.
@@ -38,8 +40,14 @@ pub(crate) fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
 pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     let line = describe(command);
     eprintln!("+ {line}");
-    let status = command.status().map_err(|error| Failure::new(format!("cannot start `{line}`: {error}")))?;
-    if status.success() { Ok(()) } else { Err(Failure::new(format!("`{line}` ended with {status}"))) }
+    let status = command
+        .status()
+        .map_err(|error| Failure::new(format!("cannot start `{line}`: {error}")))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Failure::new(format!("`{line}` ended with {status}")))
+    }
 }
 
 /// Whether a program is on the PATH and answers.
@@ -54,6 +62,10 @@ pub(crate) fn answers(program: &str, argument: &str) -> bool {
 
 fn describe(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
-    words.extend(command.get_args().map(|argument| argument.to_string_lossy().into_owned()));
+    words.extend(
+        command
+            .get_args()
+            .map(|argument| argument.to_string_lossy().into_owned()),
+    );
     words.join(" ")
 }

@@ -23,7 +23,14 @@ pub(crate) fn check() -> Result<(), Failure> {
         run(&mut cargo(["fmt", "--all", "--check"]))?;
     }
     if component("cargo-clippy", "clippy")? {
-        run(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+        run(&mut cargo([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]))?;
     }
     run(cargo(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
@@ -40,7 +47,9 @@ fn targets() -> Result<(), Failure> {
     if answers("rustup", "--version") {
         return run(Command::new("rustup").args(["target", "add", "wasm32-unknown-unknown"]));
     }
-    eprintln!("xtask: no rustup; the tests need the target wasm32-unknown-unknown to be there already");
+    eprintln!(
+        "xtask: no rustup; the tests need the target wasm32-unknown-unknown to be there already"
+    );
     Ok(())
 }
 
@@ -48,7 +57,10 @@ fn component(program: &str, component: &str) -> Result<bool, Failure> {
     if answers(program, "--version") {
         return Ok(true);
     }
-    left_out(component, &format!("`{program}` is missing: rustup component add {component}"))?;
+    left_out(
+        component,
+        &format!("`{program}` is missing: rustup component add {component}"),
+    )?;
     Ok(false)
 }
 
