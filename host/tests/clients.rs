@@ -153,7 +153,7 @@ fn start() -> Serve {
         "--rules",
         rules.to_str().expect("UTF-8"),
         "--settle",
-        "300ms",
+        "3s",
         "--signals",
         "stdout",
     ])
