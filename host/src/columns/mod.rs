@@ -5,5 +5,5 @@
 //! ```
 
 pub mod batch;
-pub mod symbols;
 pub mod projection;
+pub mod symbols;
