@@ -51,8 +51,11 @@ pub enum LoadError {
         most: usize,
     },
     #[error(
-        "{origin}: it is a core module without a world of its own, or with another one than `batch-rule`: {reason}; build it with the SDK or `betrace compile`"
+        "{origin}: it is a core module that does not say which world it is of; build it with the SDK or \
+         `betrace compile`, or wrap it with `wasm-tools component new`"
     )]
+    NoWorld { origin: String },
+    #[error("{origin}: the core module is not what its own WIT says: {reason}")]
     Encode { origin: String, reason: String },
     #[error("{origin}: it does not compile: {reason}")]
     Compile { origin: String, reason: String },
@@ -213,6 +216,9 @@ fn component_bytes<'a>(
     if !wasmparser::Parser::is_core_wasm(bytes) {
         return Err(LoadError::NotWasm { origin: origin() });
     }
+    if !has_wit(bytes) {
+        return Err(LoadError::NoWorld { origin: origin() });
+    }
     ComponentEncoder::default()
         .validate(true)
         .module(bytes)
@@ -222,6 +228,13 @@ fn component_bytes<'a>(
             origin: origin(),
             reason: format!("{error:#}"),
         })
+}
+
+/// Whether a core module carries the custom section that wit-bindgen and wit-component write.
+fn has_wit(module: &[u8]) -> bool {
+    wasmparser::Parser::new(0).parse_all(module).map_while(Result::ok).any(|payload| {
+        matches!(payload, wasmparser::Payload::CustomSection(section) if section.name().starts_with("component-type"))
+    })
 }
 
 /// What a component imports, but for interfaces of nothing but types: those are how WIT names the types of exports.

@@ -2,7 +2,11 @@
 //!
 //! A guest's text holds markers for what all have in common: `(;memory;)`, `(;realloc;)` and `(;describe;)`.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses a part of it"
+)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,11 +68,18 @@ pub struct Span {
 }
 
 pub fn span(name: &'static str, service: &'static str) -> Span {
-    Span { name, service: Some(service), amount: None }
+    Span {
+        name,
+        service: Some(service),
+        amount: None,
+    }
 }
 
 pub fn engine() -> Arc<Engine> {
-    engine_with(EngineLimits { warm_instances: 8, ..EngineLimits::for_workers(2) })
+    engine_with(EngineLimits {
+        warm_instances: 8,
+        ..EngineLimits::for_workers(2)
+    })
 }
 
 pub fn engine_with(limits: EngineLimits) -> Arc<Engine> {
@@ -93,7 +104,11 @@ pub fn run(worker: &mut Worker, set: &RuleSet, batch: &[Vec<Span>]) -> Vec<Findi
 
 /// What was found, by rule: its traces with their evidence.
 pub fn found(findings: &[Finding], rule: u32) -> Vec<(u32, Vec<u32>)> {
-    findings.iter().filter(|f| f.rule == rule).map(|f| (f.trace, f.rows.clone())).collect()
+    findings
+        .iter()
+        .filter(|f| f.rule == rule)
+        .map(|f| (f.trace, f.rows.clone()))
+        .collect()
 }
 
 /// The component of a guest.
@@ -115,8 +130,12 @@ pub fn module_with(guest: &str, describe: &Describe<'_>, answer: &[u8]) -> Vec<u
     let mut module = bare_module(guest, describe, answer);
     let mut resolve = wit_parser::Resolve::default();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (package, _) = resolve.push_path(root.join("../wit")).expect("the WIT parses");
-    let world = resolve.select_world(&[package], Some("batch-rule")).expect("there is such a world");
+    let (package, _) = resolve
+        .push_path(root.join("../wit"))
+        .expect("the WIT parses");
+    let world = resolve
+        .select_world(&[package], Some("batch-rule"))
+        .expect("there is such a world");
     wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
         .expect("the world encodes");
     module
@@ -131,15 +150,26 @@ pub fn bare_module(guest: &str, describe: &Describe<'_>, answer: &[u8]) -> Vec<u
         escape(answer)
     );
     let text = text
-        .replace("(;memory;)", &format!("(memory (export \"memory\") 3)\n{data}"))
-        .replace("(;memory 64;)", &format!("(memory (export \"memory\") 64)\n{data}"))
+        .replace(
+            "(;memory;)",
+            &format!("(memory (export \"memory\") 3)\n{data}"),
+        )
+        .replace(
+            "(;memory 64;)",
+            &format!("(memory (export \"memory\") 64)\n{data}"),
+        )
         .replace("(;realloc;)", REALLOC)
-        .replace("(;describe;)", "(func (export \"describe\") (result i32) (i32.const 65536))");
+        .replace(
+            "(;describe;)",
+            "(func (export \"describe\") (result i32) (i32.const 65536))",
+        );
     wat::parse_str(&text).unwrap_or_else(|error| panic!("{guest}: {error}"))
 }
 
 pub fn path(guest: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests").join(format!("{guest}.wat"))
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/guests")
+        .join(format!("{guest}.wat"))
 }
 
 /// A heap that is emptied after each call, and what a guest answers with.
@@ -184,7 +214,10 @@ pub struct Image {
 
 impl Image {
     pub fn new(base: u32, record: usize) -> Self {
-        Self { base, bytes: vec![0; record] }
+        Self {
+            base,
+            bytes: vec![0; record],
+        }
     }
 
     pub fn put(&mut self, at: usize, bytes: &[u8]) {
@@ -221,7 +254,10 @@ fn manifest(describe: &Describe<'_>) -> Vec<u8> {
     let tags = image.list(24, 1, 8);
     image.text(tags, b"tests");
     image.text(32, b"found it");
-    let clauses = describe.clauses.unwrap_or(&[Clause { text: "it", stable: true }]);
+    let clauses = describe.clauses.unwrap_or(&[Clause {
+        text: "it",
+        stable: true,
+    }]);
     let at = image.list(40, clauses.len(), 16);
     for (index, clause) in clauses.iter().enumerate() {
         image.text(at + index * 16 + 4, clause.text.as_bytes());
@@ -276,7 +312,10 @@ fn manifest(describe: &Describe<'_>) -> Vec<u8> {
             }
         }
     }
-    assert!(image.bytes.len() < (HEAP - MANIFEST) as usize, "a manifest of that size overlaps the heap");
+    assert!(
+        image.bytes.len() < (HEAP - MANIFEST) as usize,
+        "a manifest of that size overlaps the heap"
+    );
     image.bytes
 }
 
@@ -295,8 +334,12 @@ pub fn columns(set: &RuleSet, batch: &[Vec<Span>]) -> (Columns, Vec<Trace>) {
         columns.starts.push(0);
     }
     let spans: Vec<&Span> = batch.iter().flatten().collect();
-    let projected =
-        set.projection.columns.iter().map(|key| column(&mut columns, key, &spans)).collect();
+    let projected = set
+        .projection
+        .columns
+        .iter()
+        .map(|key| column(&mut columns, key, &spans))
+        .collect();
     columns.columns = projected;
     let traces = batch.iter().enumerate().map(|(index, _)| Trace {
         id: [index as u8; 16],
@@ -309,16 +352,34 @@ pub fn columns(set: &RuleSet, batch: &[Vec<Span>]) -> (Columns, Vec<Trace>) {
 }
 
 fn column(columns: &mut Columns, key: &ColumnKey, spans: &[&Span]) -> Column {
-    let mut symbol = |text: &str| columns.symbols.intern(text.as_bytes()).expect("it is UTF-8");
+    let mut symbol = |text: &str| {
+        columns
+            .symbols
+            .intern(text.as_bytes())
+            .expect("it is UTF-8")
+    };
     match &key.source {
-        Source::Intrinsic(Intrinsic::Name) => Column::W32(spans.iter().map(|span| symbol(span.name)).collect()),
-        Source::Intrinsic(Intrinsic::Service) => {
-            Column::W32(spans.iter().map(|span| span.service.map_or(NONE, &mut symbol)).collect())
+        Source::Intrinsic(Intrinsic::Name) => {
+            Column::W32(spans.iter().map(|span| symbol(span.name)).collect())
         }
+        Source::Intrinsic(Intrinsic::Service) => Column::W32(
+            spans
+                .iter()
+                .map(|span| span.service.map_or(NONE, &mut symbol))
+                .collect(),
+        ),
         Source::Intrinsic(Intrinsic::Duration) => Column::W64(vec![-1; spans.len()]),
-        Source::Attribute { place: Place::Any, .. } => Column::Attribute {
-            tags: spans.iter().map(|span| span.amount.map_or(tag::MISSING, |_| tag::INT)).collect(),
-            values: spans.iter().map(|span| span.amount.unwrap_or(0) as u64).collect(),
+        Source::Attribute {
+            place: Place::Any, ..
+        } => Column::Attribute {
+            tags: spans
+                .iter()
+                .map(|span| span.amount.map_or(tag::MISSING, |_| tag::INT))
+                .collect(),
+            values: spans
+                .iter()
+                .map(|span| span.amount.unwrap_or(0) as u64)
+                .collect(),
         },
         other => panic!("no guest reads {other:?}"),
     }
