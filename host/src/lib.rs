@@ -6,8 +6,12 @@
 pub mod assemble;
 pub mod columns;
 pub mod demo;
+#[cfg(feature = "engine")]
+pub mod engine;
 pub mod otlp;
 pub mod replay;
+#[cfg(feature = "engine")]
+pub mod rules;
 pub mod signal;
 pub mod sinks;
 pub mod time;
