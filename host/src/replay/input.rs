@@ -54,7 +54,11 @@ pub enum InputError {
     #[error("{input} is not OTLP")]
     Unknown { input: String },
     #[error("{input}, {at}: {what}")]
-    Broken { input: String, at: Position, what: String },
+    Broken {
+        input: String,
+        at: Position,
+        what: String,
+    },
     #[error("{input}, {at}: the input ends in the middle of a request")]
     CutOff { input: String, at: Position },
     #[error("{input}, {at}: a request of more than {} MiB", MAX_REQUEST >> 20)]
@@ -75,7 +79,11 @@ pub struct Input {
 impl Source {
     /// `-` is stdin.
     pub fn new(argument: &Path) -> Source {
-        if argument == Path::new("-") { Source::Stdin } else { Source::File(argument.to_owned()) }
+        if argument == Path::new("-") {
+            Source::Stdin
+        } else {
+            Source::File(argument.to_owned())
+        }
     }
 
     pub fn open(&self) -> Result<Input, InputError> {
@@ -98,7 +106,10 @@ impl Source {
 impl Input {
     /// The requests in the bytes of `reader`, called `name` in errors.
     pub fn new(name: &str, reader: impl Read + 'static) -> Result<Input, InputError> {
-        let failed = |source| InputError::Read { input: name.to_owned(), source };
+        let failed = |source| InputError::Read {
+            input: name.to_owned(),
+            source,
+        };
         let (head, packed) = peek(reader).map_err(failed)?;
         let unpacked: Box<dyn Read> = match sniff::packing(&head) {
             Packing::Plain => Box::new(packed),
@@ -106,7 +117,9 @@ impl Input {
             Packing::Zstd => Box::new(zstd::Decoder::new(packed).map_err(failed)?),
         };
         let (head, reader) = peek(unpacked).map_err(failed)?;
-        let layout = sniff::layout(&head).ok_or_else(|| InputError::Unknown { input: name.to_owned() })?;
+        let layout = sniff::layout(&head).ok_or_else(|| InputError::Unknown {
+            input: name.to_owned(),
+        })?;
         Ok(Input {
             name: name.to_owned(),
             reader: Box::new(BufReader::with_capacity(BUFFER, reader)),
@@ -120,7 +133,11 @@ impl Input {
 
     /// The error that a request of this input is damaged, found by who reads its bytes.
     pub fn broken(&self, at: Position, what: impl std::fmt::Display) -> InputError {
-        InputError::Broken { input: self.name.clone(), at, what: what.to_string() }
+        InputError::Broken {
+            input: self.name.clone(),
+            at,
+            what: what.to_string(),
+        }
     }
 
     fn next_chunk(&mut self) -> Result<Option<Chunk>, InputError> {
@@ -135,11 +152,17 @@ impl Input {
     fn next_json(&mut self) -> Result<Option<Chunk>, InputError> {
         self.splitter.start();
         loop {
-            let available = self.reader.fill_buf().map_err(|source| InputError::Read { input: self.name.clone(), source })?;
+            let available = self.reader.fill_buf().map_err(|source| InputError::Read {
+                input: self.name.clone(),
+                source,
+            })?;
             if available.is_empty() {
                 let at = Position::Line(self.line + self.splitter.line());
                 return if self.splitter.is_inside() {
-                    Err(InputError::CutOff { input: self.name.clone(), at })
+                    Err(InputError::CutOff {
+                        input: self.name.clone(),
+                        at,
+                    })
                 } else {
                     Ok(None)
                 };
@@ -150,14 +173,26 @@ impl Input {
                 Ok((used, false)) => self.reader.consume(used),
                 Ok((used, true)) => {
                     self.reader.consume(used);
-                    let bytes = json::to_protobuf(self.splitter.value()).map_err(|error| self.broken(at, error))?;
+                    let bytes = json::to_protobuf(self.splitter.value())
+                        .map_err(|error| self.broken(at, error))?;
                     self.line += self.splitter.lines();
-                    return Ok(Some(Chunk { bytes: bytes.into(), at }));
+                    return Ok(Some(Chunk {
+                        bytes: bytes.into(),
+                        at,
+                    }));
                 }
-                Err(Fault::TooLarge) => return Err(InputError::TooLarge { input: self.name.clone(), at }),
+                Err(Fault::TooLarge) => {
+                    return Err(InputError::TooLarge {
+                        input: self.name.clone(),
+                        at,
+                    });
+                }
                 Err(Fault::Unexpected(byte)) => {
                     let shown = char::from(byte).escape_default();
-                    return Err(self.broken(at, format!("expected `{{`, where a request starts, and found `{shown}`")));
+                    return Err(self.broken(
+                        at,
+                        format!("expected `{{`, where a request starts, and found `{shown}`"),
+                    ));
                 }
             }
         }
@@ -167,7 +202,9 @@ impl Input {
     fn next_field(&mut self) -> Result<Option<Chunk>, InputError> {
         let at = Position::Byte(self.offset);
         let mut head = Vec::new();
-        let Some(tag) = self.varint(&mut head, at)? else { return Ok(None) };
+        let Some(tag) = self.varint(&mut head, at)? else {
+            return Ok(None);
+        };
         let rest = match tag & 7 {
             0 => {
                 self.some_varint(&mut head, at)?;
@@ -189,7 +226,9 @@ impl Input {
             return Ok(None);
         }
         let len = self.take(head, 3, at)?;
-        let len = len.iter().fold(0_u64, |len, byte| len << 8 | u64::from(*byte));
+        let len = len
+            .iter()
+            .fold(0_u64, |len, byte| len << 8 | u64::from(*byte));
         let frame = self.take(Vec::new(), len, at)?;
         let frame = match sniff::packing(&frame) {
             Packing::Plain => frame,
@@ -197,9 +236,16 @@ impl Input {
             Packing::Gzip => self.unpack(Ok(flate2::read::MultiGzDecoder::new(&frame[..])), at)?,
         };
         let bytes = match sniff::layout(frame.get(..PEEK.min(frame.len())).unwrap_or_default()) {
-            Some(Layout::Json) => json::to_protobuf(&frame).map_err(|error| self.broken(at, error))?.into(),
+            Some(Layout::Json) => json::to_protobuf(&frame)
+                .map_err(|error| self.broken(at, error))?
+                .into(),
             Some(Layout::Protobuf | Layout::Empty) => frame,
-            _ => return Err(self.broken(at, "the message behind this length is neither protobuf nor JSON")),
+            _ => {
+                return Err(self.broken(
+                    at,
+                    "the message behind this length is neither protobuf nor JSON",
+                ));
+            }
         };
         Ok(Some(Chunk { bytes, at }))
     }
@@ -210,7 +256,10 @@ impl Input {
             .and_then(|decoder| decoder.take(MAX_REQUEST as u64 + 1).read_to_end(&mut bytes))
             .map_err(|error| self.broken(at, error))?;
         if bytes.len() > MAX_REQUEST {
-            return Err(InputError::TooLarge { input: self.name.clone(), at });
+            return Err(InputError::TooLarge {
+                input: self.name.clone(),
+                at,
+            });
         }
         Ok(bytes.into())
     }
@@ -218,19 +267,31 @@ impl Input {
     /// `head`, and the next `rest` bytes behind it.
     fn take(&mut self, mut head: Vec<u8>, rest: u64, at: Position) -> Result<Bytes, InputError> {
         if rest > MAX_REQUEST as u64 {
-            return Err(InputError::TooLarge { input: self.name.clone(), at });
+            return Err(InputError::TooLarge {
+                input: self.name.clone(),
+                at,
+            });
         }
         let read = (&mut self.reader).take(rest).read_to_end(&mut head);
-        let read = read.map_err(|source| InputError::Read { input: self.name.clone(), source })?;
+        let read = read.map_err(|source| InputError::Read {
+            input: self.name.clone(),
+            source,
+        })?;
         self.offset += read as u64;
         if (read as u64) < rest {
-            return Err(InputError::CutOff { input: self.name.clone(), at });
+            return Err(InputError::CutOff {
+                input: self.name.clone(),
+                at,
+            });
         }
         Ok(head.into())
     }
 
     fn some_varint(&mut self, raw: &mut Vec<u8>, at: Position) -> Result<u64, InputError> {
-        let cut = InputError::CutOff { input: self.name.clone(), at };
+        let cut = InputError::CutOff {
+            input: self.name.clone(),
+            at,
+        };
         self.varint(raw, at)?.ok_or(cut)
     }
 
@@ -241,7 +302,10 @@ impl Input {
             if !self.byte(raw)? {
                 return match shift {
                     0 => Ok(None),
-                    _ => Err(InputError::CutOff { input: self.name.clone(), at }),
+                    _ => Err(InputError::CutOff {
+                        input: self.name.clone(),
+                        at,
+                    }),
                 };
             }
             let byte = raw.last().copied().unwrap_or_default();
@@ -256,8 +320,13 @@ impl Input {
     /// Appends the next byte to `to`; false at the end.
     fn byte(&mut self, to: &mut Vec<u8>) -> Result<bool, InputError> {
         let available = self.reader.fill_buf();
-        let available = available.map_err(|source| InputError::Read { input: self.name.clone(), source })?;
-        let Some(&byte) = available.first() else { return Ok(false) };
+        let available = available.map_err(|source| InputError::Read {
+            input: self.name.clone(),
+            source,
+        })?;
+        let Some(&byte) = available.first() else {
+            return Ok(false);
+        };
         self.reader.consume(1);
         self.offset += 1;
         to.push(byte);
@@ -289,7 +358,10 @@ impl std::fmt::Display for Position {
 
 impl std::fmt::Debug for Input {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Input").field("name", &self.name).field("layout", &self.layout).finish_non_exhaustive()
+        f.debug_struct("Input")
+            .field("name", &self.name)
+            .field("layout", &self.layout)
+            .finish_non_exhaustive()
     }
 }
 
@@ -308,14 +380,20 @@ impl InputError {
             InputError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "check the path; `-` reads stdin"
             }
-            InputError::Read { .. } => "check that it can be read and, if it is compressed, that it is whole",
+            InputError::Read { .. } => {
+                "check that it can be read and, if it is compressed, that it is whole"
+            }
             InputError::Folder { .. } => "name its files, for instance with `FOLDER/*`",
             InputError::Unknown { .. } => {
                 "it should hold OTLP traces: protobuf, JSON, or JSON lines as the Collector's file exporter writes them, \
                  plain or compressed with gzip or zstd"
             }
-            InputError::Broken { .. } => "it should hold OTLP export requests (`ExportTraceServiceRequest`)",
-            InputError::CutOff { .. } => "if something is still writing to it, wait until that has stopped",
+            InputError::Broken { .. } => {
+                "it should hold OTLP export requests (`ExportTraceServiceRequest`)"
+            }
+            InputError::CutOff { .. } => {
+                "if something is still writing to it, wait until that has stopped"
+            }
             InputError::TooLarge { .. } => "split it into smaller requests",
         }
     }

@@ -65,7 +65,10 @@ mod tests {
             (&b""[..], Some(Layout::Empty)),
             (b" \n\n", Some(Layout::Empty)),
             (b"{\"resourceSpans\":[]}", Some(Layout::Json)),
-            (b"\xef\xbb\xbf\n {\n  \"resourceSpans\": []}", Some(Layout::Json)),
+            (
+                b"\xef\xbb\xbf\n {\n  \"resourceSpans\": []}",
+                Some(Layout::Json),
+            ),
             (b"{}", Some(Layout::Json)),
             // A resource of 34 bytes in a message of 123: a line feed, a brace, a line feed and a quote.
             (b"\x0a{\x0a\"\x0a\x20\x0a\x0c", Some(Layout::Protobuf)),

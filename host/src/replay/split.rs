@@ -25,7 +25,10 @@ impl Splitter {
     /// Prepares for the next object.
     pub fn start(&mut self) {
         let value = std::mem::take(&mut self.value);
-        *self = Splitter { value, ..Splitter::default() };
+        *self = Splitter {
+            value,
+            ..Splitter::default()
+        };
         self.value.clear();
     }
 
@@ -149,9 +152,15 @@ mod tests {
     #[test]
     fn what_is_no_object_is_refused_where_it_stands() {
         let mut splitter = Splitter::default();
-        assert_eq!(splitter.push(b"\n\n [1]", 100), Err(Fault::Unexpected(b'[')));
+        assert_eq!(
+            splitter.push(b"\n\n [1]", 100),
+            Err(Fault::Unexpected(b'['))
+        );
         assert_eq!(splitter.line(), 2);
         splitter.start();
-        assert_eq!(splitter.push(b"{\"a\":\"bcdefgh\"}", 10), Err(Fault::TooLarge));
+        assert_eq!(
+            splitter.push(b"{\"a\":\"bcdefgh\"}", 10),
+            Err(Fault::TooLarge)
+        );
     }
 }

@@ -1,8 +1,8 @@
 use std::io::Write;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 
 use super::input::{Chunk, Input, InputError, Position, Source};
 use crate::demo::call::record;
@@ -27,12 +27,18 @@ fn read(bytes: Vec<u8>) -> Result<Vec<Chunk>, InputError> {
 
 /// All chunks as one message.
 fn joined(chunks: &[Chunk]) -> ExportTraceServiceRequest {
-    let bytes: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.bytes.to_vec()).collect();
+    let bytes: Vec<u8> = chunks
+        .iter()
+        .flat_map(|chunk| chunk.bytes.to_vec())
+        .collect();
     ExportTraceServiceRequest::decode(&bytes[..]).unwrap()
 }
 
 fn merged(requests: &[ExportTraceServiceRequest]) -> ExportTraceServiceRequest {
-    let resource_spans = requests.iter().flat_map(|r| r.resource_spans.clone()).collect();
+    let resource_spans = requests
+        .iter()
+        .flat_map(|r| r.resource_spans.clone())
+        .collect();
     ExportTraceServiceRequest { resource_spans }
 }
 
@@ -56,9 +62,15 @@ fn framed(requests: &[ExportTraceServiceRequest], pack: impl Fn(Vec<u8>) -> Vec<
 fn protobuf_is_read_in_every_packing() {
     let requests = requests(1);
     let expected = merged(&requests);
-    let plain: Vec<u8> = requests.iter().flat_map(ExportTraceServiceRequest::encode_to_vec).collect();
+    let plain: Vec<u8> = requests
+        .iter()
+        .flat_map(ExportTraceServiceRequest::encode_to_vec)
+        .collect();
     // Two files that were compressed and then joined are one.
-    let (one, two) = (requests[0].encode_to_vec(), merged(&requests[1..]).encode_to_vec());
+    let (one, two) = (
+        requests[0].encode_to_vec(),
+        merged(&requests[1..]).encode_to_vec(),
+    );
     let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
     for (what, bytes) in [
         ("plain", plain.clone()),
@@ -69,18 +81,26 @@ fn protobuf_is_read_in_every_packing() {
         ("framed", framed(&requests, |bytes| bytes)),
         ("framed zstd", framed(&requests, |bytes| zstd(&bytes))),
         ("framed gzip", framed(&requests, |bytes| gzip(&bytes))),
-        ("framed, gzip over all", gzip(&framed(&requests, |bytes| bytes))),
+        (
+            "framed, gzip over all",
+            gzip(&framed(&requests, |bytes| bytes)),
+        ),
     ] {
         let chunks = read(bytes).unwrap();
         assert_eq!(joined(&chunks), expected, "{what}");
-        assert!(chunks.len() >= requests.len(), "{what} is read piece by piece");
+        assert!(
+            chunks.len() >= requests.len(),
+            "{what} is read piece by piece"
+        );
     }
 }
 
 #[test]
 fn json_is_read_whether_on_one_line_or_many() {
     let one = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"0102030405060708","name":"a{\"}"}]}]}]}"#;
-    let pretty = serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(one).unwrap()).unwrap();
+    let pretty =
+        serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(one).unwrap())
+            .unwrap();
     let names = |text: String| -> Vec<(String, Position)> {
         let chunks = read(text.into_bytes()).unwrap();
         chunks
@@ -91,9 +111,15 @@ fn json_is_read_whether_on_one_line_or_many() {
     };
     let at = |line| ("a{\"}".to_owned(), Position::Line(line));
     assert_eq!(names(one.to_owned()), [at(1)]);
-    assert_eq!(names(format!("\u{feff}{one}\n{one}\r\n\n{one}\n")), [at(1), at(2), at(4)]);
+    assert_eq!(
+        names(format!("\u{feff}{one}\n{one}\r\n\n{one}\n")),
+        [at(1), at(2), at(4)]
+    );
     let lines = pretty.lines().count() as u64;
-    assert_eq!(names(format!("{pretty}\n{pretty}{one}")), [at(1), at(lines + 1), at(2 * lines)]);
+    assert_eq!(
+        names(format!("{pretty}\n{pretty}{one}")),
+        [at(1), at(lines + 1), at(2 * lines)]
+    );
 }
 
 #[test]
@@ -109,12 +135,21 @@ fn errors_name_the_file_the_place_and_what_to_do() {
     let cases = [
         ("not OTLP", b"hello".to_vec()),
         ("a JSON list", b"[{\"resourceSpans\":[]}]".to_vec()),
-        ("cut JSON", b"{\"resourceSpans\":[]}\n{\"resourceSpans\":[{".to_vec()),
-        ("damaged JSON", b"{\"resourceSpans\":[]}\n\n{\"resourceSpans\":[}".to_vec()),
+        (
+            "cut JSON",
+            b"{\"resourceSpans\":[]}\n{\"resourceSpans\":[{".to_vec(),
+        ),
+        (
+            "damaged JSON",
+            b"{\"resourceSpans\":[]}\n\n{\"resourceSpans\":[}".to_vec(),
+        ),
         ("something between", b"{\"resourceSpans\":[]}, {}".to_vec()),
         ("cut protobuf", whole[..whole.len() - 1].to_vec()),
         ("damaged protobuf", [&whole[..], &[0x0f]].concat()),
-        ("a huge field", vec![0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0]),
+        (
+            "a huge field",
+            vec![0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0],
+        ),
         ("a cut frame", vec![0, 0, 0, 9, 0x0a]),
         ("a frame of something", vec![0, 0, 0, 2, b'h', b'i']),
         ("a cut gzip", gzip(&whole)[..60].to_vec()),

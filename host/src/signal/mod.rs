@@ -8,6 +8,8 @@
 mod draw;
 pub mod evidence;
 pub mod judge;
+#[cfg(feature = "engine")]
+mod of_engine;
 pub mod outline;
 pub mod rule;
 pub mod stamp;

@@ -43,7 +43,10 @@ pub fn lines(signal: &Signal, outline: &Outline, paint: Paint, width: usize) -> 
         match line {
             Line::Span(span) => {
                 drawn.push(canvas.span(span, &branch));
-                let Some(evidence) = span.evidence.and_then(|index| signal.evidence.get(index)) else { continue };
+                let Some(evidence) = span.evidence.and_then(|index| signal.evidence.get(index))
+                else {
+                    continue;
+                };
                 let values = values(&evidence.fields);
                 // Siblings often repeat what the one above has said.
                 if values != last_values {
@@ -103,7 +106,11 @@ impl Canvas {
 
     /// The values of a span, below it, as many to a line as fit.
     fn values(&self, values: &[String], branch: &Branch) -> Vec<String> {
-        let left = format!("{}{}", " ".repeat(2 + SERVICE + 1), self.paint.paint(Style::Faint, &branch.below));
+        let left = format!(
+            "{}{}",
+            " ".repeat(2 + SERVICE + 1),
+            self.paint.paint(Style::Faint, &branch.below)
+        );
         let room = (self.name + self.bar + 2 * TIME).saturating_sub(text::width(&branch.below) + 1);
         let mut lines: Vec<String> = Vec::new();
         for value in values {
@@ -116,7 +123,10 @@ impl Canvas {
                 _ => lines.push(value),
             }
         }
-        lines.iter().map(|line| format!("{left} {}", self.paint.paint(Style::Doubtful, line))).collect()
+        lines
+            .iter()
+            .map(|line| format!("{left} {}", self.paint.paint(Style::Doubtful, line)))
+            .collect()
     }
 
     fn more(&self, more: &MoreLine, branch: &Branch) -> String {
