@@ -17,9 +17,8 @@ use crate::engine::{Engine, Finding, RuleSet, Worker};
 use crate::otlp::request::Request;
 use crate::otlp::scan::{Malformed, Scan};
 use crate::signal::evidence::field_name;
-use crate::signal::judge::{Found, Judged, Unfinished, signals};
-use crate::signal::rule::RuleFacts;
-use crate::signal::{Certainty, Emission};
+use crate::signal::judge::Unfinished;
+use crate::signal::{Certainty, Emission, Judged, signals};
 use crate::time::Time;
 
 /// How a replay runs.
@@ -63,7 +62,6 @@ pub struct Unlike {
 pub struct Replay {
     options: Options,
     set: Arc<RuleSet>,
-    facts: Vec<RuleFacts>,
     shard: Shard,
     worker: Worker,
     columns: Columns,
@@ -78,11 +76,6 @@ impl Replay {
         Replay {
             shard: Shard::new(options.limits.clone()),
             worker: Worker::new(engine),
-            facts: set
-                .rules
-                .iter()
-                .map(|rule| RuleFacts::from(&**rule))
-                .collect(),
             columns: Columns::default(),
             scan: Scan::default(),
             traces: Vec::new(),
@@ -145,8 +138,7 @@ impl Replay {
             .evaluate(&self.set, &self.columns, &self.traces, &mut self.findings);
         self.count();
         let judged = Judged {
-            rules: &self.facts,
-            projection: &self.set.projection,
+            set: &self.set,
             columns: &self.columns,
             traces: &self.traces,
             requests: &self.shard,
@@ -155,8 +147,7 @@ impl Replay {
             detected_at: self.options.detected_at,
         };
         let before = out.len();
-        let mut found: Vec<Found<'_>> = self.findings.iter().map(Found::from).collect();
-        signals(&judged, &mut found, out);
+        signals(&judged, &self.findings, out);
         let new = out.get(before..).unwrap_or_default();
         self.summary.signals += new.len() as u64;
         self.summary.unsure += new

@@ -4,7 +4,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 
-use super::judge::{Found, Judged, Unfinished, signals};
+use super::judge::{Context, Found, Unfinished, build};
 use super::rule::{ClauseFacts, RuleFacts};
 use super::{ClauseKind, Emission, Severity};
 use crate::assemble::trace::{Completion, Requests, SpanRef, Trace};
@@ -139,8 +139,9 @@ impl Batch {
         found: &[(u32, u32, Vec<u32>, u32)],
         unfinished: Unfinished,
     ) -> Vec<Emission> {
-        let judged = Judged {
-            rules,
+        let rules = (0..).zip(rules.iter().cloned()).collect();
+        let context = Context {
+            rules: &rules,
             projection: &self.projection,
             columns: &self.columns,
             traces: &self.traces,
@@ -160,7 +161,7 @@ impl Batch {
             })
             .collect();
         let mut out = Vec::new();
-        signals(&judged, &mut found, &mut out);
+        build(&context, &mut found, &mut out);
         out
     }
 }

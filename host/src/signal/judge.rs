@@ -1,6 +1,6 @@
 //! Findings of a batch to signals: one for each rule and trace, with all clauses that broke.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::evidence::{Spot, evidence};
 use super::outline::Outline;
@@ -42,8 +42,9 @@ pub enum Unfinished {
 
 /// All that findings refer to.
 #[derive(Debug)]
-pub struct Judged<'a, R> {
-    pub rules: &'a [RuleFacts],
+pub struct Context<'a, R> {
+    /// By their index in the rule set; those that found something are enough.
+    pub rules: &'a BTreeMap<u32, RuleFacts>,
     pub projection: &'a Projection,
     pub columns: &'a Columns,
     pub traces: &'a [Trace],
@@ -57,31 +58,31 @@ pub struct Judged<'a, R> {
 
 /// Appends the signals of `found`, in the order of traces and then of rules. Findings that name no rule, trace or clause
 /// of the batch are ignored: the engine has counted them as faults.
-pub fn signals<R: Requests>(
-    judged: &Judged<'_, R>,
+pub fn build<R: Requests>(
+    context: &Context<'_, R>,
     found: &mut [Found<'_>],
     out: &mut Vec<Emission>,
 ) {
     found.sort_unstable_by_key(|f| (f.trace, f.rule, f.clause));
     for of_trace in found.chunk_by(|a, b| a.trace == b.trace) {
-        let Some(whole) = of_trace.first().and_then(|f| Whole::read(judged, f.trace)) else {
+        let Some(whole) = of_trace.first().and_then(|f| Whole::read(context, f.trace)) else {
             continue;
         };
         for of_rule in of_trace.chunk_by(|a, b| a.rule == b.rule) {
-            out.extend(signal(judged, &whole, of_rule));
+            out.extend(signal(context, &whole, of_rule));
         }
     }
 }
 
 fn signal<R: Requests>(
-    judged: &Judged<'_, R>,
+    context: &Context<'_, R>,
     whole: &Whole<'_>,
     found: &[Found<'_>],
 ) -> Option<Emission> {
-    let rule = judged.rules.get(found.first()?.rule as usize)?;
+    let rule = context.rules.get(&found.first()?.rule)?;
     let trace = whole.trace;
     let only_stable =
-        trace.completion == Completion::Drained && judged.unfinished == Unfinished::Stable;
+        trace.completion == Completion::Drained && context.unfinished == Unfinished::Stable;
     let mut clauses = Vec::new();
     let mut rows = BTreeSet::new();
     let (mut at_least, mut stable) = (0, false);
@@ -121,7 +122,7 @@ fn signal<R: Requests>(
     if shown.is_empty() {
         shown.extend(whole.rows.clone().next());
     }
-    let spots = shown.iter().filter_map(|&row| whole.spot(judged, row));
+    let spots = shown.iter().filter_map(|&row| whole.spot(context, row));
     let signal = Signal {
         id: signal_id(&rule.id, &trace.id),
         rule: rule.id.clone(),
@@ -139,16 +140,16 @@ fn signal<R: Requests>(
         root_service: whole.root_service.clone(),
         root_name: whole.root_name.clone(),
         evidence: spots
-            .map(|spot| evidence(&spot, &rule.reads, judged.projection, judged.columns))
+            .map(|spot| evidence(&spot, &rule.reads, context.projection, context.columns))
             .collect(),
         services: whole.services.clone(),
         completeness: trace.completion,
         missing_parents: trace.missing_parents,
         trace_start: rfc3339(whole.start),
-        detected_at: rfc3339(judged.detected_at),
+        detected_at: rfc3339(context.detected_at),
         evidence_more,
     };
-    let outline = judged.outlines.then(|| whole.outline(judged, &shown));
+    let outline = context.outlines.then(|| whole.outline(context, &shown));
     Some(Emission { signal, outline })
 }
 
@@ -164,11 +165,11 @@ struct Whole<'a> {
 }
 
 impl<'a> Whole<'a> {
-    fn read<R: Requests>(judged: &Judged<'a, R>, index: u32) -> Option<Whole<'a>> {
+    fn read<R: Requests>(context: &Context<'a, R>, index: u32) -> Option<Whole<'a>> {
         let index = index as usize;
-        let trace = judged.traces.get(index)?;
-        let rows = *judged.columns.offsets.get(index)?..*judged.columns.offsets.get(index + 1)?;
-        let start = judged
+        let trace = context.traces.get(index)?;
+        let rows = *context.columns.offsets.get(index)?..*context.columns.offsets.get(index + 1)?;
+        let start = context
             .columns
             .starts
             .get(index)
@@ -182,14 +183,14 @@ impl<'a> Whole<'a> {
             root_name: None,
             services: Vec::new(),
         };
-        whole.read_services(judged);
+        whole.read_services(context);
         let without_parent = whole.rows.clone().find(|&row| {
             whole
-                .spot(judged, row)
+                .spot(context, row)
                 .is_some_and(|s| s.span.parent_id().is_none())
         });
         let root = without_parent.or(whole.rows.clone().next());
-        if let Some(root) = root.and_then(|row| whole.spot(judged, row)) {
+        if let Some(root) = root.and_then(|row| whole.spot(context, row)) {
             whole.root_service = root.service();
             whole.root_name = root.name();
         }
@@ -197,35 +198,35 @@ impl<'a> Whole<'a> {
     }
 
     /// Each resource is read once, however many spans share it.
-    fn read_services<R: Requests>(&mut self, judged: &Judged<'a, R>) {
+    fn read_services<R: Requests>(&mut self, context: &Context<'a, R>) {
         let mut seen = HashSet::new();
         let mut services = BTreeSet::new();
         for row in self.rows.clone() {
-            let Some(at) = judged.columns.order.get(row as usize) else {
+            let Some(at) = context.columns.order.get(row as usize) else {
                 break;
             };
             if seen.insert((at.request, at.section)) && services.len() < MAX_SERVICES {
-                services.extend(self.spot(judged, row).and_then(|spot| spot.service()));
+                services.extend(self.spot(context, row).and_then(|spot| spot.service()));
             }
         }
         self.services = services.into_iter().collect();
     }
 
-    fn spot<'r, R: Requests>(&self, judged: &Judged<'r, R>, row: u32) -> Option<Spot<'r>> {
-        let at = *judged.columns.order.get(row as usize)?;
+    fn spot<'r, R: Requests>(&self, context: &Context<'r, R>, row: u32) -> Option<Spot<'r>> {
+        let at = *context.columns.order.get(row as usize)?;
         Some(Spot::new(
-            judged.requests.request(at.request),
+            context.requests.request(at.request),
             at,
             row as usize,
             self.start,
         ))
     }
 
-    fn outline<R: Requests>(&self, judged: &Judged<'_, R>, evidence: &[u32]) -> Outline {
+    fn outline<R: Requests>(&self, context: &Context<'_, R>, evidence: &[u32]) -> Outline {
         let spots = self
             .rows
             .clone()
-            .filter_map(|row| self.spot(judged, row))
+            .filter_map(|row| self.spot(context, row))
             .collect::<Vec<_>>();
         let first = self.rows.start;
         let evidence: Vec<usize> = evidence

@@ -1,7 +1,7 @@
 //! Findings to signals: what a rule found in a trace becomes one object that says what broke, where, and how sure it is.
 //!
 //! ```text
-//! [Found] + rules + columns + traces + requests -> judge::signals -> [Emission { Signal, Outline? }]
+//! [Finding] + rules + columns + traces + requests -> signals -> [Emission { Signal, Outline? }]
 //! ```
 //! One rule and one trace make one signal, whichever and however many clauses broke; its id depends on those two alone.
 
@@ -13,6 +13,9 @@ mod of_engine;
 pub mod outline;
 pub mod rule;
 pub mod stamp;
+
+#[cfg(feature = "engine")]
+pub use of_engine::{Judged, signals};
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 

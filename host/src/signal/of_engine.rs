@@ -1,10 +1,50 @@
-//! The engine's rules and findings, as signals see them.
+//! Signals of what the engine found: its rules and findings, as [`judge`](super::judge) sees them.
 
-use super::judge::Found;
+use std::collections::BTreeMap;
+
+use super::judge::{Context, Found, Unfinished, build};
 use super::rule::{ClauseFacts, RuleFacts};
-use super::{ClauseKind, Severity};
+use super::{ClauseKind, Emission, Severity};
+use crate::assemble::trace::{Requests, Trace};
+use crate::columns::batch::Columns;
 use crate::engine::manifest;
-use crate::engine::{Finding, Rule};
+use crate::engine::{Finding, Rule, RuleSet};
+
+/// A batch that a rule set has judged.
+#[derive(Debug)]
+pub struct Judged<'a, R> {
+    pub set: &'a RuleSet,
+    pub columns: &'a Columns,
+    pub traces: &'a [Trace],
+    pub requests: &'a R,
+    pub unfinished: Unfinished,
+    /// Whether to draw traces for a person.
+    pub outlines: bool,
+    /// The time now, in Unix nanoseconds.
+    pub detected_at: u64,
+}
+
+/// Appends the signals of `findings`, in the order of traces and then of rules.
+pub fn signals<R: Requests>(judged: &Judged<'_, R>, findings: &[Finding], out: &mut Vec<Emission>) {
+    let mut rules = BTreeMap::new();
+    for finding in findings {
+        if let Some(rule) = judged.set.rules.get(finding.rule as usize) {
+            rules.entry(finding.rule).or_insert_with(|| RuleFacts::from(&**rule));
+        }
+    }
+    let context = Context {
+        rules: &rules,
+        projection: &judged.set.projection,
+        columns: judged.columns,
+        traces: judged.traces,
+        requests: judged.requests,
+        unfinished: judged.unfinished,
+        outlines: judged.outlines,
+        detected_at: judged.detected_at,
+    };
+    let mut found: Vec<Found<'_>> = findings.iter().map(Found::from).collect();
+    build(&context, &mut found, out);
+}
 
 impl From<&Rule> for RuleFacts {
     fn from(rule: &Rule) -> RuleFacts {

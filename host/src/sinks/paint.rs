@@ -26,13 +26,12 @@ pub enum Style {
 }
 
 impl Paint {
-    /// Colours only on a terminal that can show them, and not where `NO_COLOR` is set to something (<https://no-color.org>).
     pub fn for_stdout() -> Paint {
-        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Paint {
-            color: !unwanted && std::io::stdout().is_terminal(),
-        }
+        Paint { color: wanted() && std::io::stdout().is_terminal() }
+    }
+
+    pub fn for_stderr() -> Paint {
+        Paint { color: wanted() && std::io::stderr().is_terminal() }
     }
 
     pub fn paint(self, style: Style, text: &str) -> String {
@@ -49,4 +48,16 @@ impl Paint {
         };
         format!("\x1b[{code}m{text}\x1b[0m")
     }
+}
+
+/// Columns of the terminal, or those of a page where there is none.
+pub fn terminal_width() -> usize {
+    const PAGE: usize = 110;
+    terminal_size::terminal_size().map_or(PAGE, |(width, _)| usize::from(width.0))
+}
+
+/// Not on a terminal that can't show colours, nor where `NO_COLOR` is set to something (<https://no-color.org>).
+fn wanted() -> bool {
+    let set = |name| std::env::var_os(name).unwrap_or_default();
+    set("NO_COLOR").is_empty() && set("TERM") != "dumb"
 }
