@@ -5,5 +5,7 @@
 
 pub mod assemble;
 pub mod columns;
+pub mod config;
+pub mod ingest;
 pub mod otlp;
 pub mod time;
