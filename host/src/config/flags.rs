@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::builder::{OsStringValueParser, PathBufValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use super::settings::{Group, Kind, SETTINGS, Setting};
+use super::setting::{Group, Kind, Setting};
+use super::settings::SETTINGS;
 
 /// The flags that were given.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +24,9 @@ impl Flags {
     }
 
     pub(super) fn given(&self) -> impl Iterator<Item = (&'static Setting, &[OsString])> {
-        SETTINGS.iter().filter_map(|setting| Some((setting, self.given.get(setting.name)?.as_slice())))
+        SETTINGS
+            .iter()
+            .filter_map(|setting| Some((setting, self.given.get(setting.name)?.as_slice())))
     }
 }
 
@@ -34,7 +37,10 @@ impl Args for Flags {
             .value_name("FILE")
             .value_parser(PathBufValueParser::new())
             .help("A configuration file in TOML; flags and the environment (`BETRACE_...`) are stronger");
-        SETTINGS.iter().map(argument).fold(command.arg(file), Command::arg)
+        SETTINGS
+            .iter()
+            .map(argument)
+            .fold(command.arg(file), Command::arg)
     }
 
     fn augment_args_for_update(command: Command) -> Command {

@@ -9,15 +9,20 @@
 mod flags;
 mod page;
 mod parse;
+mod setting;
 mod settings;
 mod suggest;
 mod validated;
 mod written;
 
+#[cfg(test)]
+mod tests;
+
 pub use flags::Flags;
 pub use page::table;
 pub use parse::{duration, size};
-pub use settings::{Group, Kind, SETTINGS, Setting};
+pub use setting::{Group, Kind, Setting};
+pub use settings::SETTINGS;
 pub use validated::{Config, SignalsTarget};
 pub use written::{Origin, Written};
 
@@ -27,18 +32,30 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("can't read the configuration file `{}`: {source}", .path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("the configuration file `{}` is larger than {limit} bytes: is it the right file?", .path.display())]
     TooLarge { path: PathBuf, limit: u64 },
     #[error("the configuration file `{}` is not valid TOML: {source}", .path.display())]
-    Toml { path: PathBuf, source: Box<toml::de::Error> },
+    Toml {
+        path: PathBuf,
+        source: Box<toml::de::Error>,
+    },
     #[error("there is no setting `{key}` ({}){}", .path.display(), .suggestion.map(|s| format!(": did you mean `{s}`?")).unwrap_or_default())]
-    UnknownKey { path: PathBuf, key: String, suggestion: Option<&'static str> },
+    UnknownKey {
+        path: PathBuf,
+        key: String,
+        suggestion: Option<&'static str>,
+    },
     #[error("{origin}: {problem}")]
     Value { origin: String, problem: String },
     #[error("{0}")]
     Conflict(String),
-    #[error("no rules: name a file or a folder with `--rules PATH`, `BETRACE_RULES` or `rules` in the configuration file")]
+    #[error(
+        "no rules: name a file or a folder with `--rules PATH`, `BETRACE_RULES` or `rules` in the configuration file"
+    )]
     NoRules,
 }
 

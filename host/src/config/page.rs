@@ -2,15 +2,27 @@
 
 use std::fmt::Write;
 
-use super::settings::{Group, Kind, SETTINGS, Setting};
+use super::setting::{Group, Kind, Setting};
+use super::settings::SETTINGS;
 
 /// A Markdown table for each group of settings.
 pub fn table() -> String {
     let mut page = String::new();
     for group in Group::ALL {
-        let _ = write!(page, "### {}\n\n| setting | default | from, to | what it is |\n| --- | --- | --- | --- |\n", group.title());
+        let _ = write!(
+            page,
+            "### {}\n\n| setting | default | from, to | what it is |\n| --- | --- | --- | --- |\n",
+            group.title()
+        );
         for setting in SETTINGS.iter().filter(|setting| setting.group == group) {
-            let _ = writeln!(page, "| `{}` | `{}` | {} | {} |", setting.name, setting.default, range(setting), setting.about);
+            let _ = writeln!(
+                page,
+                "| `{}` | `{}` | {} | {} |",
+                setting.name,
+                setting.default,
+                range(setting),
+                setting.about
+            );
         }
         page.push('\n');
     }
@@ -41,12 +53,21 @@ mod tests {
     fn the_documentation_lists_every_setting_and_its_default() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
         let page = std::fs::read_to_string(&path).expect("docs/configuration.md is there");
-        let (before, rest) = page.split_once(BEGIN).expect("it has the marker where settings begin");
-        let (settings, after) = rest.split_once(END).expect("it has the marker where settings end");
+        let (before, rest) = page
+            .split_once(BEGIN)
+            .expect("it has the marker where settings begin");
+        let (settings, after) = rest
+            .split_once(END)
+            .expect("it has the marker where settings end");
         if std::env::var_os("BLESS").is_some() {
-            std::fs::write(&path, format!("{before}{BEGIN}{}{END}{after}", table())).expect("it can be written");
+            std::fs::write(&path, format!("{before}{BEGIN}{}{END}{after}", table()))
+                .expect("it can be written");
             return;
         }
-        assert_eq!(settings, table(), "docs/configuration.md is not what the table says: run this test with BLESS=1");
+        assert_eq!(
+            settings,
+            table(),
+            "docs/configuration.md is not what the table says: run this test with BLESS=1"
+        );
     }
 }

@@ -1,7 +1,10 @@
 //! Did you mean: the known name nearest to one that isn't known.
 
 /// The nearest of `names`, if it is near enough that a slip of the fingers may explain the difference.
-pub(super) fn nearest(unknown: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+pub(super) fn nearest(
+    unknown: &str,
+    names: impl Iterator<Item = &'static str>,
+) -> Option<&'static str> {
     let unknown = unknown.to_ascii_lowercase().replace('_', "-");
     // Nobody means a name of this length by a much longer text, and the distance takes the product of both.
     let longest = 64;
@@ -9,7 +12,11 @@ pub(super) fn nearest(unknown: &str, names: impl Iterator<Item = &'static str>) 
         return None;
     }
     let near = (unknown.chars().count() / 3).max(1);
-    names.map(|name| (distance(&unknown, name), name)).filter(|(distance, _)| *distance <= near).min().map(|best| best.1)
+    names
+        .map(|name| (distance(&unknown, name), name))
+        .filter(|(distance, _)| *distance <= near)
+        .min()
+        .map(|best| best.1)
 }
 
 /// Levenshtein distance.
@@ -20,7 +27,9 @@ fn distance(a: &str, b: &str) -> usize {
         let mut diagonal = i;
         let mut left = i + 1;
         for (cell, y) in row.iter_mut().skip(1).zip(&b) {
-            let next = (diagonal + usize::from(x != *y)).min(left + 1).min(*cell + 1);
+            let next = (diagonal + usize::from(x != *y))
+                .min(left + 1)
+                .min(*cell + 1);
             diagonal = *cell;
             *cell = next;
             left = next;

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::settings::{Kind, Setting};
+use super::setting::{Kind, Setting};
 use super::written::{Entry, Origin, Written};
 use super::{ConfigError, ConfigErrors, parse};
 use crate::ingest::Limits;
@@ -65,43 +65,82 @@ pub enum SignalsTarget {
 impl Config {
     /// Reads what was written; what was not has its default. Says all that is wrong, not only the first of it.
     pub fn validate(written: &Written) -> Result<Self, ConfigErrors> {
-        let mut read = Reader { written, errors: Vec::new() };
+        let mut read = Reader {
+            written,
+            errors: Vec::new(),
+        };
         let config = read.config();
         let mut errors = read.errors;
         if errors.is_empty() {
             config.check_together(&mut errors);
         }
-        if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
+        if errors.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigErrors(errors))
+        }
     }
 
     /// An error where no rules are named, for commands that need some.
     pub fn require_rules(&self) -> Result<(), ConfigError> {
-        if self.rules.is_empty() { Err(ConfigError::NoRules) } else { Ok(()) }
+        if self.rules.is_empty() {
+            Err(ConfigError::NoRules)
+        } else {
+            Ok(())
+        }
     }
 
     fn check_together(&self, errors: &mut Vec<ConfigError>) {
         let mut ordered = |holds: bool, small: &str, large: &str, why: &str| {
             if !holds {
-                errors.push(ConfigError::Conflict(format!("`{small}` is larger than `{large}`: {why}")));
+                errors.push(ConfigError::Conflict(format!(
+                    "`{small}` is larger than `{large}`: {why}"
+                )));
             }
         };
-        ordered(self.settle <= self.idle, "settle", "idle", "a trace would never settle, as it would be idle first");
-        ordered(self.idle <= self.max_age, "idle", "max-age", "a trace would be too old before it could be idle");
-        ordered(self.byte_cap <= self.memory, "byte-cap", "memory", "one trace could take more than all together");
+        ordered(
+            self.settle <= self.idle,
+            "settle",
+            "idle",
+            "a trace would never settle, as it would be idle first",
+        );
+        ordered(
+            self.idle <= self.max_age,
+            "idle",
+            "max-age",
+            "a trace would be too old before it could be idle",
+        );
+        ordered(
+            self.byte_cap <= self.memory,
+            "byte-cap",
+            "memory",
+            "one trace could take more than all together",
+        );
         ordered(
             self.request_limit <= self.in_flight,
             "request-limit",
             "in-flight",
             "the largest request could never be taken",
         );
-        ordered(self.rule_call <= self.rule_memory, "rule-call", "rule-memory", "a rule's input would not fit in its memory");
-        ordered(self.rule_trace <= self.rule_memory, "rule-trace", "rule-memory", "a rule's input would not fit in its memory");
+        ordered(
+            self.rule_call <= self.rule_memory,
+            "rule-call",
+            "rule-memory",
+            "a rule's input would not fit in its memory",
+        );
+        ordered(
+            self.rule_trace <= self.rule_memory,
+            "rule-trace",
+            "rule-memory",
+            "a rule's input would not fit in its memory",
+        );
     }
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self::validate(&Written::default()).expect("the table's defaults are valid, as a test shows")
+        Self::validate(&Written::default())
+            .expect("the table's defaults are valid, as a test shows")
     }
 }
 
@@ -182,35 +221,59 @@ impl Reader<'_> {
     }
 
     fn auto_count(&mut self, name: &str) -> Option<usize> {
-        self.read(name, |setting, text| if text == "auto" { Ok(None) } else { read_number(setting, text).map(Some) })
-            .flatten()
+        self.read(name, |setting, text| {
+            if text == "auto" {
+                Ok(None)
+            } else {
+                read_number(setting, text).map(Some)
+            }
+        })
+        .flatten()
     }
 
     fn address(&mut self, name: &str) -> Option<String> {
         self.read(name, |setting, text| {
-            let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+            let port = text
+                .rsplit_once(':')
+                .filter(|(host, _)| !host.is_empty())
+                .map(|(_, port)| port.parse::<u16>());
             match port {
                 _ if text == "off" => Ok(None),
                 Some(Ok(_)) => Ok(Some(text.to_owned())),
-                _ => Err(format!("`{text}` is not an address: write host:port, such as `{}`, or `off`", setting.default)),
+                _ => Err(format!(
+                    "`{text}` is not an address: write host:port, such as `{}`, or `off`",
+                    setting.default
+                )),
             }
         })
         .flatten()
     }
 
     fn paths(&mut self, name: &str) -> Vec<PathBuf> {
-        let Some(entry) = self.written.get(name) else { return Vec::new() };
+        let Some(entry) = self.written.get(name) else {
+            return Vec::new();
+        };
         if entry.texts.iter().any(|text| text.is_empty()) {
-            self.wrong(name, &entry.origin, "a path is empty: name a file or a folder".to_owned());
+            self.wrong(
+                name,
+                &entry.origin,
+                "a path is empty: name a file or a folder".to_owned(),
+            );
         }
         entry.texts.iter().map(PathBuf::from).collect()
     }
 
     fn signals(&mut self, name: &str) -> SignalsTarget {
         match self.written.get(name) {
-            Some(Entry { texts, .. }) if texts.iter().all(|text| text == "stdout") => SignalsTarget::Stdout,
+            Some(Entry { texts, .. }) if texts.iter().all(|text| text == "stdout") => {
+                SignalsTarget::Stdout
+            }
             Some(Entry { texts, origin }) if texts.iter().any(|text| text.is_empty()) => {
-                self.wrong(name, origin, "it is empty: write `stdout` or a file".to_owned());
+                self.wrong(
+                    name,
+                    origin,
+                    "it is empty: write `stdout` or a file".to_owned(),
+                );
                 SignalsTarget::Stdout
             }
             Some(Entry { texts, .. }) => SignalsTarget::File(texts.iter().collect()),
@@ -219,11 +282,19 @@ impl Reader<'_> {
     }
 
     /// Reads what was written of `name`, or its default.
-    fn read<T>(&mut self, name: &str, read: impl Fn(&Setting, &str) -> Result<T, String>) -> Option<T> {
+    fn read<T>(
+        &mut self,
+        name: &str,
+        read: impl Fn(&Setting, &str) -> Result<T, String>,
+    ) -> Option<T> {
         let setting = Setting::named(name)?;
         let (text, origin) = match self.written.get(name) {
             Some(entry) => {
-                let text = entry.texts.last().map(|text| text.to_string_lossy().into_owned()).unwrap_or_default();
+                let text = entry
+                    .texts
+                    .last()
+                    .map(|text| text.to_string_lossy().into_owned())
+                    .unwrap_or_default();
                 (text, entry.origin.clone())
             }
             None => (setting.default.to_owned(), Origin::Default),
@@ -238,7 +309,8 @@ impl Reader<'_> {
     }
 
     fn wrong(&mut self, name: &str, origin: &Origin, problem: String) {
-        let origin = Setting::named(name).map_or_else(|| name.to_owned(), |setting| origin.name(setting));
+        let origin =
+            Setting::named(name).map_or_else(|| name.to_owned(), |setting| origin.name(setting));
         self.errors.push(ConfigError::Value { origin, problem });
     }
 }
@@ -256,38 +328,4 @@ fn read_number(setting: &Setting, text: &str) -> Result<usize, String> {
     };
     setting.kind.check(value)?;
     usize::try_from(value).map_err(|_| format!("`{text}` is more than this machine can address"))
-}
-
-impl Kind {
-    /// The range of a value in nanoseconds, bytes or units.
-    pub(super) fn range(self) -> Option<(u64, u64)> {
-        match self {
-            Kind::Duration { least, most } => Some((least.saturating_mul(1_000_000), most.saturating_mul(1_000_000))),
-            Kind::Size { least, most } | Kind::Count { least, most } | Kind::AutoCount { least, most } => {
-                Some((least, most))
-            }
-            Kind::Address | Kind::Paths | Kind::Signals => None,
-        }
-    }
-
-    /// A value in nanoseconds, bytes or units, as one would write it.
-    pub(super) fn show(self, value: u64) -> String {
-        match self {
-            Kind::Duration { .. } => parse::show_duration(value),
-            Kind::Size { .. } => parse::show_size(value),
-            _ => value.to_string(),
-        }
-    }
-
-    fn check(self, value: u64) -> Result<(), String> {
-        match self.range() {
-            Some((least, most)) if !(least..=most).contains(&value) => Err(format!(
-                "`{}` is out of range: from {} to {}",
-                self.show(value),
-                self.show(least),
-                self.show(most)
-            )),
-            _ => Ok(()),
-        }
-    }
 }

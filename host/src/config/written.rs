@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::settings::{Kind, SETTINGS, Setting};
+use super::setting::{Kind, Setting};
+use super::settings::SETTINGS;
 use super::suggest::nearest;
 use super::{ConfigError, ConfigErrors, Flags};
 
@@ -43,10 +44,15 @@ impl Written {
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigErrors> {
-        let environment: BTreeMap<OsString, OsString> =
-            environment.into_iter().filter(|(name, value)| is_ours(name) && !value.is_empty()).collect();
+        let environment: BTreeMap<OsString, OsString> = environment
+            .into_iter()
+            .filter(|(name, value)| is_ours(name) && !value.is_empty())
+            .collect();
         let mut written = Self::default();
-        let file = flags.config().map(Path::to_owned).or_else(|| environment.get(&config_variable()).map(PathBuf::from));
+        let file = flags
+            .config()
+            .map(Path::to_owned)
+            .or_else(|| environment.get(&config_variable()).map(PathBuf::from));
         if let Some(path) = file {
             written.read_file(&path)?;
         }
@@ -60,7 +66,10 @@ impl Written {
     /// Writes a default of its own, for a command that has one, where nothing else was written.
     pub fn or_default(mut self, name: &str, text: &str) -> Self {
         if let Some(setting) = Setting::named(name) {
-            let entry = Entry { texts: vec![text.into()], origin: Origin::Default };
+            let entry = Entry {
+                texts: vec![text.into()],
+                origin: Origin::Default,
+            };
             self.entries.entry(setting.name).or_insert(entry);
         }
         self
@@ -68,7 +77,10 @@ impl Written {
 
     /// Adds the settings in the text of a configuration file.
     pub fn read_toml(&mut self, path: &Path, text: &str) -> Result<(), ConfigErrors> {
-        let toml = |source| ConfigError::Toml { path: path.to_owned(), source: Box::new(source) };
+        let toml = |source| ConfigError::Toml {
+            path: path.to_owned(),
+            source: Box::new(source),
+        };
         let table: Table = text.parse().map_err(toml)?;
         let mut errors = Vec::new();
         for (key, value) in table {
@@ -78,7 +90,11 @@ impl Written {
                 Err(error) => errors.push(error),
             }
         }
-        if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigErrors(errors))
+        }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Entry> {
@@ -90,21 +106,32 @@ impl Written {
     }
 
     fn read_file(&mut self, path: &Path) -> Result<(), ConfigErrors> {
-        let read = |source| ConfigError::Read { path: path.to_owned(), source };
+        let read = |source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        };
         let mut text = String::new();
         let mut file = File::open(path).map_err(read)?.take(FILE_BYTES + 1);
         file.read_to_string(&mut text).map_err(read)?;
         if file.limit() == 0 {
-            return Err(ConfigError::TooLarge { path: path.to_owned(), limit: FILE_BYTES }.into());
+            return Err(ConfigError::TooLarge {
+                path: path.to_owned(),
+                limit: FILE_BYTES,
+            }
+            .into());
         }
         self.read_toml(path, &text)
     }
 
     fn read_environment(&mut self, environment: &BTreeMap<OsString, OsString>) {
         for setting in SETTINGS {
-            let Some(value) = environment.get(&OsString::from(setting.variable())) else { continue };
+            let Some(value) = environment.get(&OsString::from(setting.variable())) else {
+                continue;
+            };
             let texts = match setting.kind {
-                Kind::Paths => std::env::split_paths(value).map(PathBuf::into_os_string).collect(),
+                Kind::Paths => std::env::split_paths(value)
+                    .map(PathBuf::into_os_string)
+                    .collect(),
                 _ => vec![value.clone()],
             };
             self.set(setting, texts, Origin::Environment);
@@ -135,28 +162,48 @@ fn is_ours(name: &OsString) -> bool {
 
 fn unknown_key(path: &Path, key: &str) -> ConfigError {
     let suggestion = nearest(key, SETTINGS.iter().map(|setting| setting.name));
-    ConfigError::UnknownKey { path: path.to_owned(), key: key.chars().take(64).collect(), suggestion }
+    ConfigError::UnknownKey {
+        path: path.to_owned(),
+        key: key.chars().take(64).collect(),
+        suggestion,
+    }
 }
 
-fn toml_texts(path: &Path, setting: &'static Setting, value: Value) -> Result<Vec<OsString>, ConfigError> {
+fn toml_texts(
+    path: &Path,
+    setting: &'static Setting,
+    value: Value,
+) -> Result<Vec<OsString>, ConfigError> {
     let wrong = |found: &str| ConfigError::Value {
         origin: Origin::File(path.to_owned()).name(setting),
-        problem: format!("{found} is not what it takes: write it like {}", setting.example()),
+        problem: format!(
+            "{found} is not what it takes: write it like {}",
+            setting.example()
+        ),
     };
     let text = |value: Value| match value {
         Value::String(text) => Ok(OsString::from(text)),
-        Value::Integer(number) if matches!(setting.kind, Kind::Count { .. } | Kind::AutoCount { .. }) => {
+        Value::Integer(number)
+            if matches!(setting.kind, Kind::Count { .. } | Kind::AutoCount { .. }) =>
+        {
             Ok(number.to_string().into())
         }
         Value::Integer(number) => Err(wrong(&format!("the number {number}"))),
         other => Err(wrong(&format!("a TOML {}", other.type_str()))),
     };
     match (setting.kind, value) {
-        (Kind::Paths, Value::Array(values)) => values.into_iter().map(|v| Ok(beside(path, &text(v)?))).collect(),
+        (Kind::Paths, Value::Array(values)) => values
+            .into_iter()
+            .map(|v| Ok(beside(path, &text(v)?)))
+            .collect(),
         (Kind::Paths, value) => Ok(vec![beside(path, &text(value)?)]),
         (Kind::Signals, value) => {
             let target = text(value)?;
-            Ok(vec![if target == "stdout" { target } else { beside(path, &target) }])
+            Ok(vec![if target == "stdout" {
+                target
+            } else {
+                beside(path, &target)
+            }])
         }
         (_, value) => Ok(vec![text(value)?]),
     }
@@ -164,16 +211,6 @@ fn toml_texts(path: &Path, setting: &'static Setting, value: Value) -> Result<Ve
 
 /// Paths in a file are relative to the file: it says the same wherever the host is started.
 fn beside(file: &Path, path: &OsString) -> OsString {
-    file.parent().map_or_else(|| path.clone(), |folder| folder.join(path).into_os_string())
-}
-
-impl Setting {
-    /// How it is written in the file.
-    pub(super) fn example(&self) -> String {
-        match self.kind {
-            Kind::Paths => format!("`{} = [\"rules\"]`", self.name),
-            Kind::Count { .. } => format!("`{} = {}`", self.name, self.default),
-            _ => format!("`{} = \"{}\"`", self.name, self.default),
-        }
-    }
+    file.parent()
+        .map_or_else(|| path.clone(), |folder| folder.join(path).into_os_string())
 }

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Full};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceResponse,
+};
 use prost::Message;
 use serde_json::json;
 use tonic::Code;
@@ -49,7 +51,9 @@ pub(super) fn grpc_accepted(accepted: Accepted, request: &HeaderMap) -> Response
         None => framed(0, &message),
     };
     let trailers = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]);
-    let mut response = Response::new(Body::new(Full::new(framed).with_trailers(async { Some(Ok(trailers)) })));
+    let mut response = Response::new(Body::new(
+        Full::new(framed).with_trailers(async { Some(Ok(trailers)) }),
+    ));
     *response.headers_mut() = headers;
     response
 }
@@ -57,9 +61,15 @@ pub(super) fn grpc_accepted(accepted: Accepted, request: &HeaderMap) -> Response
 /// A gRPC answer to a request that was refused.
 pub(super) fn grpc_refused(refusal: &Refusal, retry_after: Duration) -> Response {
     let status = status(refusal, retry_after);
-    let details = status.retry_after.map(|_| Bytes::from(status.to_protobuf())).unwrap_or_default();
-    let mut response = tonic::Status::with_details(status.code, status.message, details).into_http::<Body>();
-    response.headers_mut().insert(GRPC_ACCEPT_ENCODING, GRPC_ENCODINGS);
+    let details = status
+        .retry_after
+        .map(|_| Bytes::from(status.to_protobuf()))
+        .unwrap_or_default();
+    let mut response =
+        tonic::Status::with_details(status.code, status.message, details).into_http::<Body>();
+    response
+        .headers_mut()
+        .insert(GRPC_ACCEPT_ENCODING, GRPC_ENCODINGS);
     response
 }
 
@@ -86,10 +96,14 @@ pub(super) fn http_refused(refusal: &Refusal, format: Format, retry_after: Durat
     if refusal.is_retryable() {
         // Whole seconds, and never "at once".
         let seconds = retry_after.as_secs_f64().ceil().max(1.0) as u64;
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     if matches!(refusal, Refusal::Encoding(_)) {
-        response.headers_mut().insert(ACCEPT_ENCODING, HTTP_ENCODINGS);
+        response
+            .headers_mut()
+            .insert(ACCEPT_ENCODING, HTTP_ENCODINGS);
     }
     response
 }
@@ -105,7 +119,11 @@ pub(super) fn http_status(http: StatusCode, format: Format, status: &Status) -> 
 
 /// A `Status` that says `message`.
 pub(super) fn plain_status(code: Code, message: impl Into<String>) -> Status {
-    Status { code, message: message.into(), retry_after: None }
+    Status {
+        code,
+        message: message.into(),
+        retry_after: None,
+    }
 }
 
 fn status(refusal: &Refusal, retry_after: Duration) -> Status {
@@ -119,7 +137,9 @@ fn status(refusal: &Refusal, retry_after: Duration) -> Status {
 fn http_response(status: StatusCode, format: Format, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, format.content_type());
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, format.content_type());
     response
 }
 
@@ -129,7 +149,11 @@ fn response_message(accepted: Accepted) -> ExportTraceServiceResponse {
         error_message: format!(
             "{} {} left out: a trace id has to be 16 bytes and a span id 8, and neither all zeros",
             accepted.rejected,
-            if accepted.rejected == 1 { "span was" } else { "spans were" },
+            if accepted.rejected == 1 {
+                "span was"
+            } else {
+                "spans were"
+            },
         ),
     });
     ExportTraceServiceResponse { partial_success }
@@ -138,7 +162,11 @@ fn response_message(accepted: Accepted) -> ExportTraceServiceResponse {
 /// The first encoding that the caller accepts and this host writes.
 fn accepted_encoding(request: &HeaderMap) -> Option<&'static str> {
     let accepted = request.get(GRPC_ACCEPT_ENCODING)?.to_str().ok()?;
-    accepted.split(',').find_map(|name| ["gzip", "zstd"].into_iter().find(|ours| name.trim() == *ours))
+    accepted.split(',').find_map(|name| {
+        ["gzip", "zstd"]
+            .into_iter()
+            .find(|ours| name.trim() == *ours)
+    })
 }
 
 fn compress(encoding: &str, message: &[u8]) -> Option<Vec<u8>> {

@@ -40,11 +40,12 @@ impl Buffer {
     /// A buffer of at most `limit` bytes. `permit` may already stand for other bytes of the request.
     pub(super) fn new(permit: Permit, limit: usize, expected: Option<usize>) -> Self {
         let expected = expected.unwrap_or(limit).min(limit);
-        Self { bytes: Vec::new(), permit, limit, expected }
-    }
-
-    pub(super) fn as_slice(&self) -> &[u8] {
-        &self.bytes
+        Self {
+            bytes: Vec::new(),
+            permit,
+            limit,
+            expected,
+        }
     }
 
     pub(super) fn push(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
@@ -61,25 +62,28 @@ impl Buffer {
 
     /// The bytes, in an allocation of their length, and the permit for them and what it stood for before.
     pub(super) fn finish(self) -> (Bytes, Permit) {
-        let Self { mut bytes, mut permit, .. } = self;
+        let Self {
+            mut bytes,
+            mut permit,
+            ..
+        } = self;
         let before = bytes.capacity();
         bytes.shrink_to_fit();
         permit.shrink(before.saturating_sub(bytes.capacity()));
         (Bytes::from(bytes), permit)
     }
 
-    /// Lets go of the bytes and keeps the permit for what it stood for before.
-    pub(super) fn discard(self) -> Permit {
-        let Self { bytes, mut permit, .. } = self;
-        permit.shrink(bytes.capacity());
-        permit
-    }
-
     /// Reserves the new allocation beside the old one, as both exist while the bytes move.
     fn grow(&mut self, needed: usize) -> Result<(), Refusal> {
         let old = self.bytes.capacity();
-        let wanted = old.saturating_mul(2).max(FIRST_BYTES).min(self.expected).max(needed);
-        self.permit.grow(wanted).map_err(|_| Refusal::InFlight { limit: self.permit.limit() })?;
+        let wanted = old
+            .saturating_mul(2)
+            .max(FIRST_BYTES)
+            .min(self.expected)
+            .max(needed);
+        self.permit.grow(wanted).map_err(|_| Refusal::InFlight {
+            limit: self.permit.limit(),
+        })?;
         self.bytes.reserve_exact(wanted - self.bytes.len());
         self.permit.shrink(old);
         Ok(())
@@ -98,7 +102,11 @@ where
 }
 
 /// Reads the one message of a unary gRPC call.
-pub(super) async fn read_grpc<B>(body: &mut B, permit: Permit, limit: usize) -> Result<GrpcMessage, Refusal>
+pub(super) async fn read_grpc<B>(
+    body: &mut B,
+    permit: Permit,
+    limit: usize,
+) -> Result<GrpcMessage, Refusal>
 where
     B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
 {
@@ -118,17 +126,22 @@ where
             }
             buffer.expected = left;
         }
-        left = left
-            .checked_sub(data.len())
-            .ok_or_else(|| Refusal::Malformed("more than one message in a call that takes one".to_owned()))?;
+        left = left.checked_sub(data.len()).ok_or_else(|| {
+            Refusal::Malformed("more than one message in a call that takes one".to_owned())
+        })?;
         buffer.push(&data)?;
     }
     match prefix.first() {
-        _ if prefix.len() < GRPC_PREFIX || left > 0 => {
-            Err(Refusal::Malformed("the stream ended before its message did".to_owned()))
-        }
-        Some(&flag @ (0 | 1)) => Ok(GrpcMessage { compressed: flag == 1, buffer }),
-        _ => Err(Refusal::Malformed("the compressed flag of the message is neither 0 nor 1".to_owned())),
+        _ if prefix.len() < GRPC_PREFIX || left > 0 => Err(Refusal::Malformed(
+            "the stream ended before its message did".to_owned(),
+        )),
+        Some(&flag @ (0 | 1)) => Ok(GrpcMessage {
+            compressed: flag == 1,
+            buffer,
+        }),
+        _ => Err(Refusal::Malformed(
+            "the compressed flag of the message is neither 0 nor 1".to_owned(),
+        )),
     }
 }
 
@@ -209,7 +222,10 @@ mod tests {
     }
 
     fn block<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime")
+            .block_on(future)
     }
 
     fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
@@ -224,7 +240,11 @@ mod tests {
         let budget = Budget::new(1 << 20);
         let bytes = vec![7_u8; 100_000];
         let mut body = Full::new(Bytes::from(bytes.clone()));
-        let buffer = block(read_http(&mut body, Buffer::new(permit(&budget), 1 << 20, None))).expect("it fits");
+        let buffer = block(read_http(
+            &mut body,
+            Buffer::new(permit(&budget), 1 << 20, None),
+        ))
+        .expect("it fits");
         let (read, permit) = buffer.finish();
         assert_eq!(read, bytes);
         assert_eq!((permit.bytes(), budget.used()), (100_000, 100_000));
@@ -237,10 +257,20 @@ mod tests {
         let budget = Budget::new(64 << 10);
         let read = |length: usize, limit| {
             let mut body = pieces(&vec![0; length], 1_000);
-            block(read_http(&mut body, Buffer::new(permit(&budget), limit, None))).map(drop)
+            block(read_http(
+                &mut body,
+                Buffer::new(permit(&budget), limit, None),
+            ))
+            .map(drop)
         };
-        assert_eq!(read(10_001, 10_000), Err(Refusal::TooLarge { limit: 10_000 }));
-        assert_eq!(read(80_000, 1 << 20), Err(Refusal::InFlight { limit: 64 << 10 }));
+        assert_eq!(
+            read(10_001, 10_000),
+            Err(Refusal::TooLarge { limit: 10_000 })
+        );
+        assert_eq!(
+            read(80_000, 1 << 20),
+            Err(Refusal::InFlight { limit: 64 << 10 })
+        );
         assert_eq!(budget.used(), 0, "a refused body holds nothing");
     }
 
@@ -256,13 +286,23 @@ mod tests {
     fn damaged_framing_is_malformed() {
         let budget = Budget::new(1 << 20);
         let read = |bytes: &[u8]| {
-            block(read_grpc(&mut pieces(bytes, 3), permit(&budget), 100)).map(|message| message.compressed)
+            block(read_grpc(&mut pieces(bytes, 3), permit(&budget), 100))
+                .map(|message| message.compressed)
         };
         assert_eq!(read(&framed(1, b"abc")), Ok(true));
         assert_eq!(read(&framed(0, b"")), Ok(false));
-        assert_eq!(read(&framed(0, &[0; 101])), Err(Refusal::TooLarge { limit: 100 }));
+        assert_eq!(
+            read(&framed(0, &[0; 101])),
+            Err(Refusal::TooLarge { limit: 100 })
+        );
         let two = [framed(0, b"abc"), framed(0, b"def")].concat();
-        for bad in [&b""[..], b"\0\0", b"\0\0\0\0\x02a", &framed(2, b"abc"), &two] {
+        for bad in [
+            &b""[..],
+            b"\0\0",
+            b"\0\0\0\0\x02a",
+            &framed(2, b"abc"),
+            &two,
+        ] {
             assert!(matches!(read(bad), Err(Refusal::Malformed(_))), "{bad:?}");
         }
     }

@@ -26,7 +26,10 @@ pub struct Permit {
 
 impl Budget {
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicUsize::new(0) })
+        Arc::new(Self {
+            limit,
+            used: AtomicUsize::new(0),
+        })
     }
 
     pub fn limit(&self) -> usize {
@@ -40,12 +43,18 @@ impl Budget {
     /// Takes `bytes` of the budget.
     pub fn reserve(self: &Arc<Self>, bytes: usize) -> Result<Permit, Full> {
         self.take(bytes)?;
-        Ok(Permit { budget: Arc::clone(self), bytes })
+        Ok(Permit {
+            budget: Arc::clone(self),
+            bytes,
+        })
     }
 
     fn take(&self, bytes: usize) -> Result<(), Full> {
         let within = |used: usize| used.checked_add(bytes).filter(|&sum| sum <= self.limit);
-        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).map(drop).map_err(|_| Full)
+        self.used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, within)
+            .map(drop)
+            .map_err(|_| Full)
     }
 
     fn give(&self, bytes: usize) {

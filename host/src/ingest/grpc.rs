@@ -40,12 +40,24 @@ pub(super) async fn app(intake: Intake) -> (Router, HealthReporter) {
             .register_encoded_file_descriptor_set(opentelemetry_proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET);
-        LISTED.into_iter().fold(builder, |builder, name| builder.with_service_name(name))
+            .register_encoded_file_descriptor_set(
+                tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+            );
+        LISTED
+            .into_iter()
+            .fold(builder, |builder, name| builder.with_service_name(name))
     };
     let router = Routes::new(health_service)
-        .add_service(reflection().build_v1().expect("descriptors that were compiled in are valid"))
-        .add_service(reflection().build_v1alpha().expect("descriptors that were compiled in are valid"))
+        .add_service(
+            reflection()
+                .build_v1()
+                .expect("descriptors that were compiled in are valid"),
+        )
+        .add_service(
+            reflection()
+                .build_v1alpha()
+                .expect("descriptors that were compiled in are valid"),
+        )
         .into_axum_router()
         .route(EXPORT_PATH, post(export).with_state(intake))
         .layer(from_fn(grpc_only));
@@ -62,7 +74,11 @@ pub(super) async fn set_health(health: &HealthReporter, status: ServingStatus) {
 async fn export(State(intake): State<Intake>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let taken = match encoding(&head.headers) {
-        Ok(encoding) => intake.receive(body, Framing::Grpc, encoding, Format::Protobuf).await,
+        Ok(encoding) => {
+            intake
+                .receive(body, Framing::Grpc, encoding, Format::Protobuf)
+                .await
+        }
         Err(refusal) => {
             intake.refuse(body, &refusal, false).await;
             Err(refusal)
@@ -75,7 +91,9 @@ async fn export(State(intake): State<Intake>, request: Request) -> Response {
 }
 
 fn encoding(headers: &HeaderMap) -> Result<Option<Encoding>, Refusal> {
-    headers.get("grpc-encoding").map_or(Ok(None), |value| Encoding::named(&String::from_utf8_lossy(value.as_bytes())))
+    headers.get("grpc-encoding").map_or(Ok(None), |value| {
+        Encoding::named(&String::from_utf8_lossy(value.as_bytes()))
+    })
 }
 
 /// Sends OTLP/HTTP away from this port with a word that helps: 4317 for 4318 is the commonest mistake.
@@ -84,6 +102,9 @@ async fn grpc_only(request: Request, next: Next) -> Response {
     if request.headers().get(CONTENT_TYPE).is_some_and(is_grpc) {
         return next.run(request).await;
     }
-    (StatusCode::UNSUPPORTED_MEDIA_TYPE, "this port speaks OTLP/gRPC: send OTLP/HTTP to the other one (4318 by default)\n")
+    (
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "this port speaks OTLP/gRPC: send OTLP/HTTP to the other one (4318 by default)\n",
+    )
         .into_response()
 }

@@ -46,11 +46,19 @@ impl Encoding {
 }
 
 /// Inflates `compressed` into `out`.
-pub(super) fn inflate(encoding: Encoding, compressed: &[u8], out: Buffer) -> Result<Buffer, Refusal> {
+pub(super) fn inflate(
+    encoding: Encoding,
+    compressed: &[u8],
+    out: Buffer,
+) -> Result<Buffer, Refusal> {
     match encoding {
         Encoding::Gzip => copy(encoding, MultiGzDecoder::new(compressed), out),
         Encoding::Deflate => copy(encoding, ZlibDecoder::new(compressed), out),
-        Encoding::Zstd => copy(encoding, zstd_decoder(compressed).map_err(|e| corrupt(encoding, &e))?, out),
+        Encoding::Zstd => copy(
+            encoding,
+            zstd_decoder(compressed).map_err(|e| corrupt(encoding, &e))?,
+            out,
+        ),
     }
 }
 
@@ -73,7 +81,10 @@ fn copy(encoding: Encoding, mut decoder: impl Read, mut out: Buffer) -> Result<B
 }
 
 fn corrupt(encoding: Encoding, error: &io::Error) -> Refusal {
-    Refusal::Corrupt { encoding: encoding.name(), reason: error.to_string() }
+    Refusal::Corrupt {
+        encoding: encoding.name(),
+        reason: error.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -93,18 +104,27 @@ mod tests {
             Encoding::Zstd => zstd::encode_all(bytes, 1).expect("compresses"),
             Encoding::Gzip => {
                 let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
-                encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("compresses")
+                encoder
+                    .write_all(bytes)
+                    .and_then(|()| encoder.finish())
+                    .expect("compresses")
             }
             Encoding::Deflate => {
                 let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), level);
-                encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("compresses")
+                encoder
+                    .write_all(bytes)
+                    .and_then(|()| encoder.finish())
+                    .expect("compresses")
             }
         }
     }
 
     fn inflated(encoding: Encoding, compressed: &[u8], limit: usize) -> Result<Vec<u8>, Refusal> {
-        let permit = Budget::new(1 << 30).reserve(0).expect("nothing fits anywhere");
-        inflate(encoding, compressed, Buffer::new(permit, limit, None)).map(|out| out.finish().0.to_vec())
+        let permit = Budget::new(1 << 30)
+            .reserve(0)
+            .expect("nothing fits anywhere");
+        inflate(encoding, compressed, Buffer::new(permit, limit, None))
+            .map(|out| out.finish().0.to_vec())
     }
 
     #[test]
@@ -112,8 +132,15 @@ mod tests {
         let zeros = vec![0; 64 << 20];
         for encoding in ALL {
             let bomb = deflated(encoding, &zeros);
-            assert!(bomb.len() < 1 << 20, "{encoding:?} is a bomb of {} bytes", bomb.len());
-            assert_eq!(inflated(encoding, &bomb, 1 << 20), Err(Refusal::TooLarge { limit: 1 << 20 }));
+            assert!(
+                bomb.len() < 1 << 20,
+                "{encoding:?} is a bomb of {} bytes",
+                bomb.len()
+            );
+            assert_eq!(
+                inflated(encoding, &bomb, 1 << 20),
+                Err(Refusal::TooLarge { limit: 1 << 20 })
+            );
         }
     }
 
@@ -121,8 +148,15 @@ mod tests {
     fn a_bomb_ends_when_the_budget_does() {
         let bomb = deflated(Encoding::Zstd, &vec![0; 8 << 20]);
         let budget = Budget::new(1 << 20);
-        let out = Buffer::new(budget.reserve(0).expect("nothing fits anywhere"), 64 << 20, None);
-        assert_eq!(inflate(Encoding::Zstd, &bomb, out).map(drop), Err(Refusal::InFlight { limit: 1 << 20 }));
+        let out = Buffer::new(
+            budget.reserve(0).expect("nothing fits anywhere"),
+            64 << 20,
+            None,
+        );
+        assert_eq!(
+            inflate(Encoding::Zstd, &bomb, out).map(drop),
+            Err(Refusal::InFlight { limit: 1 << 20 })
+        );
         assert_eq!(budget.used(), 0);
     }
 
@@ -133,14 +167,20 @@ mod tests {
         encoder.include_contentsize(false).expect("no size");
         encoder.write_all(&vec![1; 1 << 20]).expect("compresses");
         let frame = encoder.finish().expect("compresses");
-        assert!(matches!(inflated(Encoding::Zstd, &frame, 64 << 20), Err(Refusal::Corrupt { .. })));
+        assert!(matches!(
+            inflated(Encoding::Zstd, &frame, 64 << 20),
+            Err(Refusal::Corrupt { .. })
+        ));
     }
 
     #[test]
     fn names_are_read_as_headers_are_written() {
         assert_eq!(Encoding::named("identity"), Ok(None));
         assert_eq!(Encoding::named(" GZIP "), Ok(Some(Encoding::Gzip)));
-        assert_eq!(Encoding::named("br"), Err(Refusal::Encoding("br".to_owned())));
+        assert_eq!(
+            Encoding::named("br"),
+            Err(Refusal::Encoding("br".to_owned()))
+        );
         assert!(Encoding::named("gzip, zstd").is_err());
     }
 

@@ -41,7 +41,11 @@ pub(super) enum Format {
 
 impl Intake {
     pub(super) fn new(router: Router, limits: Arc<Limits>, transport: Transport) -> Self {
-        Self { router, limits, transport }
+        Self {
+            router,
+            limits,
+            transport,
+        }
     }
 
     pub(super) fn retry_after(&self) -> Duration {
@@ -106,18 +110,25 @@ impl Intake {
             return Err(Refusal::Closed);
         }
         let limit = self.limits.request_bytes;
-        let permit = self.router.budget().reserve(REQUEST_OVERHEAD_BYTES).map_err(|_| self.in_flight())?;
+        let permit = self
+            .router
+            .budget()
+            .reserve(REQUEST_OVERHEAD_BYTES)
+            .map_err(|_| self.in_flight())?;
         let (buffer, compressed) = match framing {
-            Framing::Http { length } => (read_http(body, Buffer::new(permit, limit, length)).await?, true),
+            Framing::Http { length } => (
+                read_http(body, Buffer::new(permit, limit, length)).await?,
+                true,
+            ),
             Framing::Grpc => {
                 let message = read_grpc(body, permit, limit).await?;
                 (message.buffer, message.compressed)
             }
         };
         match encoding.filter(|_| compressed) {
-            None if compressed && matches!(framing, Framing::Grpc) => {
-                Err(Refusal::Malformed("the message is marked as compressed, but no grpc-encoding says how".to_owned()))
-            }
+            None if compressed && matches!(framing, Framing::Grpc) => Err(Refusal::Malformed(
+                "the message is marked as compressed, but no grpc-encoding says how".to_owned(),
+            )),
             None => Ok(buffer.finish()),
             Some(encoding) => self.inflated(encoding, buffer),
         }
@@ -131,14 +142,25 @@ impl Intake {
         Ok((bytes, permit))
     }
 
-    fn protobuf(&self, format: Format, bytes: Bytes, permit: Permit) -> Result<(Bytes, Permit), Refusal> {
+    fn protobuf(
+        &self,
+        format: Format,
+        bytes: Bytes,
+        permit: Permit,
+    ) -> Result<(Bytes, Permit), Refusal> {
         match format {
             Format::Protobuf => Ok((bytes, permit)),
             Format::Json => self.json_to_protobuf(&bytes, permit),
         }
     }
 
+    fn json_to_protobuf(&self, _json: &Bytes, _permit: Permit) -> Result<(Bytes, Permit), Refusal> {
+        Err(Refusal::ContentType("application/json".to_owned()))
+    }
+
     fn in_flight(&self) -> Refusal {
-        Refusal::InFlight { limit: self.router.budget().limit() }
+        Refusal::InFlight {
+            limit: self.router.budget().limit(),
+        }
     }
 }

@@ -38,8 +38,8 @@ mod status;
 pub use budget::{Budget, Full, Permit};
 pub use counters::{Counters, Snapshot, Transport};
 pub use limits::{
-    BODY_TIMEOUT, CONNECTIONS, DRAIN_TIMEOUT, HEADER_TIMEOUT, IDLE_TIMEOUT, IN_FLIGHT_BYTES, Limits, REQUEST_BYTES,
-    RETRY_AFTER,
+    BODY_TIMEOUT, CONNECTIONS, DRAIN_TIMEOUT, HEADER_TIMEOUT, IDLE_TIMEOUT, IN_FLIGHT_BYTES,
+    Limits, REQUEST_BYTES, RETRY_AFTER,
 };
 pub use listen::{BindError, bind};
 pub use refusal::Refusal;

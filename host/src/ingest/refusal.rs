@@ -17,7 +17,10 @@ pub enum Refusal {
     #[error("the body is not an OTLP trace request: {0}")]
     Malformed(String),
     #[error("the body is not valid {encoding}: {reason}")]
-    Corrupt { encoding: &'static str, reason: String },
+    Corrupt {
+        encoding: &'static str,
+        reason: String,
+    },
     #[error(
         "the request is larger than {limit} bytes after decompression: send smaller batches, or raise `request-limit`"
     )]
@@ -42,7 +45,9 @@ impl Refusal {
     /// The status over gRPC, and in the `Status` of an HTTP answer.
     pub fn code(&self) -> Code {
         match self {
-            Self::Malformed(_) | Self::Corrupt { .. } | Self::TooLarge { .. } => Code::InvalidArgument,
+            Self::Malformed(_) | Self::Corrupt { .. } | Self::TooLarge { .. } => {
+                Code::InvalidArgument
+            }
             Self::Encoding(_) | Self::ContentType(_) => Code::Unimplemented,
             Self::InFlight { .. } | Self::QueueFull | Self::Closed => Code::Unavailable,
             Self::Timeout(_) => Code::DeadlineExceeded,
@@ -64,7 +69,10 @@ impl Refusal {
 
     /// Whether the same request may be taken later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::InFlight { .. } | Self::QueueFull | Self::Timeout(_) | Self::Closed)
+        matches!(
+            self,
+            Self::InFlight { .. } | Self::QueueFull | Self::Timeout(_) | Self::Closed
+        )
     }
 
     pub(super) fn count(&self, counters: &Counters) {

@@ -21,7 +21,8 @@ use tower_service::Service;
 use super::counters::Transport;
 use super::intake::Intake;
 use super::limits::{
-    CONNECTION_WINDOW, HEADER_BYTES, HTTP1_BUFFER_BYTES, Limits, PING_TIMEOUT, STREAM_WINDOW, STREAMS,
+    CONNECTION_WINDOW, HEADER_BYTES, HTTP1_BUFFER_BYTES, Limits, PING_TIMEOUT, STREAM_WINDOW,
+    STREAMS,
 };
 use super::routing::Router;
 use super::shutdown::Shutdown;
@@ -57,11 +58,21 @@ pub async fn serve(listeners: Listeners, router: Router, limits: Limits, shutdow
 }
 
 /// [`serve`] for OTLP/gRPC.
-pub async fn serve_grpc(listener: TcpListener, router: Router, limits: Limits, mut shutdown: Shutdown) {
+pub async fn serve_grpc(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    mut shutdown: Shutdown,
+) {
     let limits = Arc::new(limits);
     let intake = Intake::new(router.clone(), Arc::clone(&limits), Transport::Grpc);
     let (app, health) = grpc::app(intake).await;
-    let server = Server { app, router, limits, transport: Transport::Grpc };
+    let server = Server {
+        app,
+        router,
+        limits,
+        transport: Transport::Grpc,
+    };
     tokio::join!(server.run(listener, shutdown.clone()), async {
         shutdown.wait().await;
         grpc::set_health(&health, ServingStatus::NotServing).await;
@@ -71,8 +82,19 @@ pub async fn serve_grpc(listener: TcpListener, router: Router, limits: Limits, m
 /// [`serve`] for OTLP/HTTP.
 pub async fn serve_http(listener: TcpListener, router: Router, limits: Limits, shutdown: Shutdown) {
     let limits = Arc::new(limits);
-    let app = http::app(Intake::new(router.clone(), Arc::clone(&limits), Transport::Http));
-    Server { app, router, limits, transport: Transport::Http }.run(listener, shutdown).await;
+    let app = http::app(Intake::new(
+        router.clone(),
+        Arc::clone(&limits),
+        Transport::Http,
+    ));
+    Server {
+        app,
+        router,
+        limits,
+        transport: Transport::Http,
+    }
+    .run(listener, shutdown)
+    .await;
 }
 
 struct Server {
@@ -85,7 +107,9 @@ struct Server {
 impl Server {
     async fn run(self, listener: TcpListener, mut shutdown: Shutdown) {
         let counters = self.router.counters(self.transport);
-        let slots = Arc::new(Semaphore::new(self.limits.connections.min(Semaphore::MAX_PERMITS)));
+        let slots = Arc::new(Semaphore::new(
+            self.limits.connections.min(Semaphore::MAX_PERMITS),
+        ));
         let builder = Arc::new(builder(&self.limits));
         let mut connections = JoinSet::new();
         let mut stop = shutdown.clone();
@@ -111,7 +135,12 @@ impl Server {
             };
             counters.connections.add(1);
             let socket = self.socket(stream, slot);
-            connections.spawn(connection(socket, self.app.clone(), Arc::clone(&builder), shutdown.clone()));
+            connections.spawn(connection(
+                socket,
+                self.app.clone(),
+                Arc::clone(&builder),
+                shutdown.clone(),
+            ));
         }
         drop(listener);
         self.router.close();
@@ -130,7 +159,12 @@ impl Server {
 }
 
 /// Serves one connection to its end.
-async fn connection(socket: Socket, app: App, builder: Arc<Builder<TokioExecutor>>, mut shutdown: Shutdown) {
+async fn connection(
+    socket: Socket,
+    app: App,
+    builder: Arc<Builder<TokioExecutor>>,
+    mut shutdown: Shutdown,
+) {
     let active = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&active);
     let service = service_fn(move |request: hyper::Request<Incoming>| {

@@ -28,9 +28,21 @@ pub(super) struct Socket {
 
 impl Socket {
     /// A socket that has to bring its first bytes within `header`, and is never still for longer than `idle` after.
-    pub(super) fn new(stream: TcpStream, slot: OwnedSemaphorePermit, header: Duration, idle: Duration) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        slot: OwnedSemaphorePermit,
+        header: Duration,
+        idle: Duration,
+    ) -> Self {
         let now = Instant::now();
-        Self { stream, _slot: slot, prefaced: 0, idle, last_moved: now, timer: Box::pin(sleep_until(now + header)) }
+        Self {
+            stream,
+            _slot: slot,
+            prefaced: 0,
+            idle,
+            last_moved: now,
+            timer: Box::pin(sleep_until(now + header)),
+        }
     }
 
     fn moved(&mut self, bytes: usize) {
@@ -49,7 +61,10 @@ impl Socket {
         while self.timer.as_mut().poll(context).is_ready() {
             let until = self.last_moved + self.idle;
             if self.prefaced < PREFACE_BYTES || until <= Instant::now() {
-                return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "nothing moved on the connection"));
+                return Poll::Ready(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "nothing moved on the connection",
+                ));
             }
             self.timer.as_mut().reset(until);
         }
@@ -58,7 +73,11 @@ impl Socket {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = out.filled().len();
         match Pin::new(&mut self.stream).poll_read(context, out) {
             Poll::Pending => self.wait(context).map(Err),
@@ -71,7 +90,11 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.stream).poll_write(context, bytes) {
             Poll::Pending => self.wait(context).map(Err),
             ready => {

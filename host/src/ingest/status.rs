@@ -20,10 +20,17 @@ impl Status {
     pub(super) fn to_protobuf(&self) -> Vec<u8> {
         let details = self.retry_after.map(|delay| StatusDetail {
             type_url: RETRY_INFO.to_owned(),
-            value: RetryInfo { retry_delay: Some(seconds_and_nanos(delay)) }.encode_to_vec(),
+            value: RetryInfo {
+                retry_delay: Some(seconds_and_nanos(delay)),
+            }
+            .encode_to_vec(),
         });
-        StatusMessage { code: self.code as i32, message: self.message.clone(), details: details.into_iter().collect() }
-            .encode_to_vec()
+        StatusMessage {
+            code: self.code as i32,
+            message: self.message.clone(),
+            details: details.into_iter().collect(),
+        }
+        .encode_to_vec()
     }
 
     pub(super) fn to_json(&self) -> Vec<u8> {
@@ -32,7 +39,9 @@ impl Status {
             .map(|delay| json!({ "@type": RETRY_INFO, "retryDelay": format!("{}s", delay.as_secs_f64()) }))
             .into_iter()
             .collect();
-        json!({ "code": self.code as i32, "message": self.message, "details": details }).to_string().into_bytes()
+        json!({ "code": self.code as i32, "message": self.message, "details": details })
+            .to_string()
+            .into_bytes()
     }
 }
 
