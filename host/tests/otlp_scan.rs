@@ -2,13 +2,18 @@
 
 mod otlp_support;
 
+use std::collections::BTreeMap;
+
 use betrace::otlp::request::Request;
 use betrace::otlp::scan::Scan;
 use bytes::Bytes;
+use otlp_support::plain::Plain;
 use otlp_support::soup::{Choices, REQUEST, message};
 use otlp_support::{mirror, plain};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 /// Both accept `bytes` and read the same, or both reject them. Returns whether they accept.
 fn agree(bytes: &[u8]) -> bool {
@@ -34,7 +39,7 @@ fn soup(choices: &[u8]) -> Vec<u8> {
 }
 
 fn choices() -> impl Strategy<Value = Vec<u8>> {
-    vec(any::<u8>(), 0..600)
+    vec(any::<u8>(), 0..3_000)
 }
 
 /// One damage to some bytes; places are taken modulo their length.
@@ -139,6 +144,125 @@ fn request_with_span(span: &[u8]) -> Vec<u8> {
     delimited(1, &delimited(2, &delimited(2, span)))
 }
 
+/// Where each message lies in a request, as field numbers from the outside.
+const PATHS: [&[u8]; 15] = [
+    &[],
+    &[1],
+    &[1, 1],
+    &[1, 1, 1],
+    &[1, 1, 3],
+    &[1, 2],
+    &[1, 2, 1],
+    &[1, 2, 2],
+    &[1, 2, 2, 9],
+    &[1, 2, 2, 9, 2],
+    &[1, 2, 2, 9, 2, 5],
+    &[1, 2, 2, 9, 2, 6],
+    &[1, 2, 2, 11],
+    &[1, 2, 2, 13],
+    &[1, 2, 2, 15],
+];
+
+fn at_path(path: &[u8], content: &[u8]) -> Vec<u8> {
+    let mut bytes = content.to_vec();
+    for depth in (0..=path.len()).rev() {
+        if path[..depth] == [1, 2, 2] {
+            bytes = [IDS, &bytes].concat();
+        }
+        if let Some(number) = depth.checked_sub(1).map(|i| path[i]) {
+            bytes = delimited(number, &bytes);
+        }
+    }
+    bytes
+}
+
+/// Each field number with each wire type, in each message.
+#[test]
+fn every_field_and_wire_type() {
+    let payloads: [&[u8]; 8] = [
+        &[],
+        &[0],
+        &[1],
+        &[0xff, 1],
+        &[2, 8, 1],
+        &[2, 0x0a, 0],
+        &[3; 4],
+        &[7; 8],
+    ];
+    for path in PATHS {
+        for key in 0..=21 << 3 | 7_u64 {
+            for payload in payloads {
+                let mut content = Vec::new();
+                prost::encoding::encode_varint(key, &mut content);
+                content.extend_from_slice(payload);
+                agree(&at_path(path, &content));
+            }
+        }
+    }
+}
+
+/// Varints around ten bytes and 64 bits, as key, as length and as value.
+#[test]
+fn long_varints() {
+    let mut varints = Vec::new();
+    for len in 1..=11 {
+        for last in [0, 1, 2, 3, 0x0a, 0x7f] {
+            for middle in [0x80, 0xff] {
+                let mut varint = vec![middle; len];
+                varint[len - 1] = last;
+                varints.push(varint);
+            }
+        }
+    }
+    for path in PATHS {
+        for varint in &varints {
+            agree(&at_path(path, varint));
+            // A key with these bytes on top of field 1 or 10, as number and as text.
+            for first in [0x8a_u8, 0x90, 0xd0] {
+                for value in [&[][..], &[0], &[1, b'x']] {
+                    agree(&at_path(path, &[&[first], &varint[..], value].concat()));
+                }
+            }
+            for key in [
+                0x08, 0x0a, 0x10, 0x12, 0x18, 0x20, 0x28, 0x30, 0x40, 0x4a, 0x50, 0x60, 0x70,
+            ] {
+                agree(&at_path(path, &[&[key], &varint[..]].concat()));
+            }
+        }
+    }
+}
+
+/// Attributes as SDKs write them take a path of their own through the scan: each byte of one is set to each value.
+#[test]
+fn every_byte_of_a_usual_attribute() {
+    let values = [
+        vec![],
+        delimited(1, b"eight xx"),
+        vec![0x10, 1],
+        vec![0x18, 0x7f],
+        vec![0x18, 0xff, 0x01],
+        vec![
+            0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01,
+        ],
+        vec![0x21, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f],
+        delimited(5, &delimited(1, &delimited(1, b"in an array"))),
+    ];
+    for value in &values {
+        let attribute = delimited(9, &[delimited(1, b"a.key"), delimited(2, value)].concat());
+        let mut bytes = at_path(&[1, 2, 2], &[attribute.clone(), attribute.clone()].concat());
+        assert!(agree(&bytes));
+        let first = bytes.len() - 2 * attribute.len();
+        for at in first..first + attribute.len() {
+            let before = bytes[at];
+            for byte in 0..=255 {
+                bytes[at] = byte;
+                agree(&bytes);
+            }
+            bytes[at] = before;
+        }
+    }
+}
+
 /// How deep arrays, maps, groups and unknown fields may nest is the same, to the level.
 #[test]
 fn nesting_around_the_limit() {
@@ -213,12 +337,68 @@ fn merging_of_repeated_values() {
 /// A request that is cut anywhere: the scan never accepts what prost does not.
 #[test]
 fn every_prefix() {
-    let entropy: Vec<u8> = (0..500_u32).map(|i| (i * 37 + i / 7) as u8 % 200).collect();
-    let bytes = soup(&entropy);
-    assert!(bytes.len() > 100 && agree(&bytes));
-    for len in 0..bytes.len() {
-        agree(&bytes[..len]);
+    let mut runner = TestRunner::deterministic();
+    let mut cut = 0;
+    while cut < 10 {
+        let bytes = soup(&sample(&mut runner));
+        if bytes.len() > 200 && agree(&bytes) {
+            for len in 0..bytes.len() {
+                agree(&bytes[..len]);
+            }
+            cut += 1;
+        }
     }
+}
+
+/// The generator is only worth something if it gets to where bugs would be.
+#[test]
+fn soup_reaches_what_matters() {
+    let mut runner = TestRunner::deterministic();
+    let (mut accepted, mut reached) = (0, BTreeMap::<&str, u32>::new());
+    for _ in 0..1_000 {
+        let Ok(request) = mirror::decode(&soup(&sample(&mut runner))) else {
+            continue;
+        };
+        accepted += 1;
+        let found = plain::of_mirror(&request);
+        let mut note = |what, is| *reached.entry(what).or_default() += u32::from(is);
+        note("bad trace id", found.reasons.trace_id > 0);
+        note("bad span id", found.reasons.span_id > 0);
+        note("bad parent id", found.reasons.parent_id > 0);
+        for span in &found.spans {
+            let values = || span.attributes.iter().map(|(_, value)| value);
+            note("span", true);
+            note("root", span.is_root);
+            note("child", !span.is_root);
+            note("dropped", span.says_dropped);
+            note("remote parent", span.remote_parent);
+            note("event", span.events.iter().any(|e| !e.2.is_empty()));
+            note("link", span.links.iter().any(|l| !l.3.is_empty()));
+            note("status", span.status.0 != 0 && !span.status.1.is_empty());
+            note("resource", span.resource.0.len() > 1);
+            note(
+                "scope",
+                !span.scope.0.is_empty() && !span.scope.2.is_empty(),
+            );
+            note(
+                "array",
+                values().any(|v| matches!(v, Plain::Array(a) if a.len() > 1)),
+            );
+            note(
+                "map",
+                values().any(|v| matches!(v, Plain::Map(m) if m.len() > 1)),
+            );
+        }
+    }
+    assert!((300..950).contains(&accepted), "{accepted} accepted");
+    assert!(reached.values().all(|count| *count >= 5), "{reached:?}");
+}
+
+fn sample(runner: &mut TestRunner) -> Vec<u8> {
+    let tree = choices()
+        .new_tree(runner)
+        .expect("a strategy without filters");
+    tree.current()
 }
 
 #[test]

@@ -169,6 +169,9 @@ pub fn of_scan(request: &Request, scan: &Scan) -> Found {
     let reasons = scan.reasons;
     let sum = reasons.trace_id + reasons.span_id + reasons.parent_id;
     assert_eq!(scan.rejected, sum);
+    let mut used: Vec<u32> = scan.spans.iter().map(|span| span.section).collect();
+    used.dedup();
+    assert_eq!(used, (0..scan.sections.len() as u32).collect::<Vec<_>>());
     Found { spans, reasons }
 }
 

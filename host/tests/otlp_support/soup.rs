@@ -60,6 +60,8 @@ static SPAN: Fields = Fields(&[
     (1, Id(16)),
     (2, Id(8)),
     (4, Id(8)),
+    (4, Id(8)),
+    (4, Id(8)),
     (3, Bytes),
     (5, Bytes),
     (6, Varint),
@@ -111,7 +113,7 @@ pub fn message(choices: &mut Choices<'_>, fields: &'static Fields) -> Vec<u8> {
     }
     // Outer messages hold one field at least, or most requests would be empty.
     let outer = std::ptr::eq(fields, &REQUEST) || std::ptr::eq(fields, &RESOURCE_SPANS);
-    let count = choices.next() % 5 + u8::from(outer);
+    let count = choices.next() % 7 + u8::from(outer);
     for _ in 0..count {
         let (number, kind) = fields.0[usize::from(choices.next()) % fields.0.len()];
         if choices.rarely(24) {
@@ -123,7 +125,7 @@ pub fn message(choices: &mut Choices<'_>, fields: &'static Fields) -> Vec<u8> {
 }
 
 fn field(choices: &mut Choices<'_>, out: &mut Vec<u8>, number: u32, kind: Kind) {
-    let wrong = choices.rarely(250);
+    let wrong = choices.rarely(250) && choices.rarely(8);
     let wire = match kind {
         _ if wrong => u64::from(choices.next() % 8),
         Varint => 0,
@@ -146,8 +148,8 @@ fn field(choices: &mut Choices<'_>, out: &mut Vec<u8>, number: u32, kind: Kind) 
         }
         Id(len) => {
             let len = match choices.next() {
-                255 => len - 1,
-                254 => 0,
+                250.. => len - 1,
+                240..250 => 0,
                 _ => len,
             };
             let zeros = choices.rarely(16);
@@ -215,7 +217,7 @@ fn delimited(choices: &mut Choices<'_>, out: &mut Vec<u8>, payload: &[u8]) {
 /// A varint, sometimes longer than it needs to be, and rarely too long.
 fn varint(choices: &mut Choices<'_>, out: &mut Vec<u8>, mut value: u64) {
     let padding = match choices.next() {
-        255 => 10,
+        255 if choices.rarely(16) => 10,
         254 => 2,
         253 => 1,
         _ => 0,
