@@ -77,10 +77,11 @@ impl Intake {
             .unwrap_or(Err(Refusal::Timeout(self.limits.body_timeout)))
             .and_then(|(bytes, permit)| self.protobuf(format, bytes, permit))
             .and_then(|(bytes, permit)| self.router.route(self.transport, bytes, permit));
-        if taken.is_err() {
+        if let Err(refusal) = &taken {
+            refusal.count(self.counters());
             let _ = timeout_at(deadline, drain(&mut body, self.limits.request_bytes)).await;
         }
-        taken.inspect_err(|refusal| refusal.count(self.counters()))
+        taken
     }
 
     /// Counts a request that is refused before its body is read, and reads the body unless the client waits to be asked
