@@ -4,11 +4,17 @@
 //! Only [`app`] knows all stages.
 
 pub mod assemble;
+#[cfg(feature = "engine")]
+pub mod cli;
 pub mod columns;
+pub mod config;
 pub mod demo;
 #[cfg(feature = "engine")]
 pub mod engine;
+pub mod ingest;
 pub mod otlp;
+#[cfg(feature = "engine")]
+pub mod pipeline;
 pub mod replay;
 #[cfg(feature = "engine")]
 pub mod rules;
