@@ -2,5 +2,7 @@
 //!
 //! Pure: text in, bytes or diagnostics out. It knows no WebAssembly runtime and does no I/O.
 
+#![deny(missing_docs)]
+
 pub mod diagnostic;
 pub mod types;
