@@ -31,14 +31,24 @@ pub(super) fn render(diagnostic: &Diagnostic, path: &str, source: &str, color: b
         Level::Error => Title::ERROR,
         Level::Warning => Title::WARNING,
     };
-    let message = one_line(&diagnostic.message);
-    let (line, column) = position(source, diagnostic.span().start as usize);
-    let mut group = title
-        .primary_title(message)
-        .id(diagnostic.code.as_str())
-        .element(Origin::path(one_line(path)).line(line).char_column(column));
-    for excerpt in excerpts(&diagnostic.labels, source) {
-        group = group.element(excerpt.snippet(source));
+    let path = one_line(path);
+    let mut group = Group::with_title(
+        title
+            .primary_title(one_line(&diagnostic.message))
+            .id(diagnostic.code.as_str()),
+    );
+    for (at, excerpt) in excerpts(&diagnostic.labels, source).into_iter().enumerate() {
+        let snippet = excerpt.snippet(source);
+        // The renderer counts columns from where an excerpt starts; in the middle of a line, that is wrong.
+        if excerpt.start == line_start(source, excerpt.start) {
+            group = group.element(snippet.path(path.clone()));
+        } else {
+            if at == 0 {
+                let (line, column) = position(source, diagnostic.span().start as usize);
+                group = group.element(Origin::path(path.clone()).line(line).char_column(column));
+            }
+            group = group.element(snippet);
+        }
     }
     for help in &diagnostic.help {
         group = group.element(Title::HELP.message(one_line(help)));

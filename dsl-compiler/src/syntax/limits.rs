@@ -14,3 +14,7 @@ pub const MAX_NESTING: u32 = 100;
 
 /// Of a rule's id, which is a metric label and part of file names.
 pub const MAX_ID_BYTES: usize = 128;
+
+/// What a rule's id is made of, for whoever wrote another one.
+pub(crate) const ID_HELP: &str =
+    "an id is made of ASCII letters, digits, `_` and `-`, with dots between, at most 128 bytes";

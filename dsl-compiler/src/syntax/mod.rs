@@ -9,6 +9,7 @@ pub mod literal;
 mod parser;
 mod token;
 
+pub(crate) use limits::ID_HELP;
 pub use limits::{MAX_FILE_BYTES, MAX_ID_BYTES, MAX_NESTING, MAX_RULE_BYTES};
 pub use token::METHOD_WORDS;
 

@@ -20,6 +20,10 @@ impl Checker<'_, '_> {
     /// A condition; none where something in it was told of.
     pub(super) fn condition(&mut self, expression: &Expression) -> Option<Condition> {
         match &expression.kind {
+            ExpressionKind::Bool(value) => {
+                self.written_out(*value, expression.span);
+                Some(Condition::Constant(*value))
+            }
             ExpressionKind::Not(inner) => Some(Condition::Not(Box::new(self.condition(inner)?))),
             ExpressionKind::And(parts) => Some(Condition::And(self.conditions(parts, true)?)),
             ExpressionKind::Or(parts) => Some(Condition::Or(self.conditions(parts, false)?)),
@@ -360,6 +364,13 @@ impl Checker<'_, '_> {
             .help(format!("fields belong to spans: `spans.any({test})`")),
         );
         None
+    }
+
+    /// Warns of `true` and `false` as conditions.
+    pub(super) fn written_out(&mut self, value: bool, span: Span) {
+        let message = format!("this is always {value}");
+        self.sink
+            .push(Diagnostic::new(Code::AlwaysTrue, span, message));
     }
 
     fn not_a_condition(&self, span: Span, what: &str) -> Pending {

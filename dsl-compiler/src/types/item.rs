@@ -14,7 +14,10 @@ impl Checker<'_, '_> {
         let span = expression.span;
         match &expression.kind {
             ExpressionKind::Invalid => None,
-            ExpressionKind::Bool(value) => Some(Predicate::Constant(*value)),
+            ExpressionKind::Bool(value) => {
+                self.written_out(*value, span);
+                Some(Predicate::Constant(*value))
+            }
             ExpressionKind::Int(_) | ExpressionKind::Float(_) => {
                 self.no_condition(span, "a number").tell(self)
             }

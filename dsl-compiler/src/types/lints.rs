@@ -1,7 +1,7 @@
 //! Warnings: rules that compile and probably do not say what is meant.
 
-use super::tree::{Base, ClauseKind, Condition, Predicate, Rule, Set};
-use crate::diagnostic::{Code, Diagnostic, Sink, Span};
+use super::tree::{Base, ClauseKind, Condition, Rule, Set};
+use crate::diagnostic::{Code, Diagnostic, Sink};
 
 /// Pushes the warnings about a rule.
 pub(super) fn rule(rule: &Rule, source: &str, sink: &mut Sink) {
@@ -14,7 +14,7 @@ pub(super) fn rule(rule: &Rule, source: &str, sink: &mut Sink) {
         )
     });
     for (signals, clause) in when.chain(clauses) {
-        lints.condition(&clause.condition, clause.span, signals, &[]);
+        lints.condition(&clause.condition, signals, &[]);
     }
 }
 
@@ -25,59 +25,26 @@ struct Lints<'s, 'd> {
 
 impl Lints<'_, '_> {
     /// `signals`: the rule signals where this is true, and not where it is false. `beside`: what is true as well.
-    fn condition(
-        &mut self,
-        condition: &Condition,
-        span: Span,
-        signals: bool,
-        beside: &[Condition],
-    ) {
+    fn condition(&mut self, condition: &Condition, signals: bool, beside: &[Condition]) {
         match condition {
-            Condition::Constant(value) => self.constant(*value, span),
-            Condition::Not(inner) => self.condition(inner, span, !signals, &[]),
+            Condition::Not(inner) => self.condition(inner, !signals, &[]),
             Condition::And(parts) => {
                 for part in parts {
-                    self.condition(part, span, signals, parts);
+                    self.condition(part, signals, parts);
                 }
             }
             Condition::Or(parts) => {
                 for part in parts {
-                    self.condition(part, span, signals, &[]);
+                    self.condition(part, signals, &[]);
                 }
             }
-            Condition::Every(set, predicate) => {
-                if signals && may_be_empty(set) && !self.asked_for(set, beside) {
-                    self.all_over_nothing(set);
-                }
-                self.predicates(&set.filters, set.span);
-                self.predicate(predicate, set.span);
+            Condition::Every(set, _)
+                if signals && may_be_empty(set) && !self.asked_for(set, beside) =>
+            {
+                self.all_over_nothing(set);
             }
-            Condition::Exists(set) => self.predicates(&set.filters, set.span),
-            Condition::Compare(..) => {}
-        }
-    }
-
-    fn predicates(&mut self, predicates: &[Predicate], span: Span) {
-        for predicate in predicates {
-            self.predicate(predicate, span);
-        }
-    }
-
-    fn predicate(&mut self, predicate: &Predicate, span: Span) {
-        match predicate {
-            Predicate::Constant(value) => self.constant(*value, span),
-            Predicate::Not(inner) => self.predicate(inner, span),
-            Predicate::And(parts) | Predicate::Or(parts) => self.predicates(parts, span),
             _ => {}
         }
-    }
-
-    fn constant(&mut self, value: bool, span: Span) {
-        self.sink.push(Diagnostic::new(
-            Code::AlwaysTrue,
-            span,
-            format!("a part of this condition is always {value}"),
-        ));
     }
 
     fn all_over_nothing(&mut self, set: &Set) {

@@ -6,7 +6,7 @@ use super::tree::{Clause, ClauseKind, Rule, Severity};
 use super::{Checker, lints};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::syntax::ast::{self, Body, BodyKind, SettingValue, Word};
-use crate::syntax::{MAX_ID_BYTES, MAX_RULE_BYTES};
+use crate::syntax::{ID_HELP, MAX_ID_BYTES, MAX_RULE_BYTES};
 
 const SEVERITIES: &[(&str, Severity)] = &[
     ("info", Severity::Info),
@@ -356,9 +356,6 @@ impl Checker<'_, '_> {
         );
     }
 }
-
-const ID_HELP: &str =
-    "an id is made of ASCII letters, digits, `_` and `-`, with dots between, at most 128 bytes";
 
 /// Words of letters, digits, `_` and inner dashes, with dots between.
 fn is_id(text: &str) -> bool {

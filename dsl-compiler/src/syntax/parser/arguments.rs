@@ -1,14 +1,16 @@
 //! Lists and arguments.
 
 use super::{Parsed, Parser};
+use crate::diagnostic::Code;
 use crate::syntax::ast::Expression;
 use crate::syntax::token::Kind;
 
 impl Parser<'_, '_> {
     /// `( condition, … )`; the parenthesis is the token at hand. A mistake inside gives none.
-    pub(super) fn arguments(&mut self) -> Parsed<Option<Vec<Expression>>> {
+    /// `quantifies`: they may start with `v in set:`.
+    pub(super) fn arguments(&mut self, quantifies: bool) -> Parsed<Option<Vec<Expression>>> {
         self.bracketed(Kind::CloseParen, "`)`", |parser| {
-            parser.listed(Kind::CloseParen, Self::argument)
+            parser.listed(Kind::CloseParen, |parser| parser.argument(quantifies))
         })
     }
 
@@ -29,9 +31,9 @@ impl Parser<'_, '_> {
         Ok(elements)
     }
 
-    fn argument(&mut self) -> Parsed<Expression> {
-        if let Some(code) = self.binding_starts() {
-            return self.later(code, "names for spans are");
+    fn argument(&mut self, quantifies: bool) -> Parsed<Expression> {
+        if self.binding_starts(quantifies) {
+            return self.later(Code::BindingsNotYet, "names for spans are");
         }
         self.condition()
     }

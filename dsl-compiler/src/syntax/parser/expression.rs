@@ -255,7 +255,7 @@ impl Parser<'_, '_> {
             let method = self.word();
             let mut arguments = None;
             if self.kind() == Kind::OpenParen {
-                arguments = self.arguments()?;
+                arguments = self.arguments(false)?;
                 invalid |= arguments.is_none();
             }
             let span = method.span.to(self.previous());
@@ -343,7 +343,7 @@ impl Parser<'_, '_> {
 
     fn function(&mut self) -> Parsed<ExpressionKind> {
         let name = self.word();
-        let arguments = self.arguments()?;
+        let arguments = self.arguments(false)?;
         Ok(arguments.map_or(ExpressionKind::Invalid, |arguments| {
             ExpressionKind::Function(name, arguments)
         }))

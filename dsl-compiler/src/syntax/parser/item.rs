@@ -5,8 +5,8 @@ use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::syntax::ast::{
     Body, BodyKind, Expression, ExpressionKind, Rule, Setting, SettingValue, Word,
 };
-use crate::syntax::literal;
 use crate::syntax::token::Kind;
+use crate::syntax::{ID_HELP, literal};
 
 const SETTINGS: &[&str] = &["severity", "tags", "message"];
 const BODIES: &[&str] = &["detect", "expect", "when", "always", "never"];
@@ -211,6 +211,24 @@ impl Parser<'_, '_> {
             span,
             quoted: false,
         })
+    }
+
+    /// What still belongs to an id, and should not: told, and skipped to the brace.
+    pub(super) fn after_rule_id(&mut self) {
+        if self.kind() == Kind::OpenBrace || !self.adjacent(0) {
+            return;
+        }
+        let found = self.found();
+        let diagnostic = Diagnostic::new(
+            Code::InvalidId,
+            self.here(),
+            format!("{found} can't stand in a rule's id"),
+        )
+        .help(ID_HELP);
+        let _: Parsed<()> = self.fail(diagnostic);
+        while !matches!(self.kind(), Kind::OpenBrace | Kind::End) && !self.declaration_starts() {
+            self.advance();
+        }
     }
 
     /// The token at hand and the segments behind it.

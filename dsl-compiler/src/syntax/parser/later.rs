@@ -36,15 +36,13 @@ impl Parser<'_, '_> {
         told
     }
 
-    /// `v in set` (what follows a plain `in` is a list) or `v => p`.
-    pub(super) fn binding_starts(&self) -> Option<Code> {
-        let word = self.kind() == Kind::Word;
-        match self.kind_at(1) {
-            Kind::Arrow if word => Some(Code::BindingsNotYet),
-            Kind::Reserved(Reserved::In) if word && self.kind_at(2) == Kind::Word => {
-                Some(Code::BindingsNotYet)
+    /// `v => p`, and where a quantifier can stand `v in set` (what follows a plain `in` is a list).
+    pub(super) fn binding_starts(&self, quantifies: bool) -> bool {
+        self.kind() == Kind::Word
+            && match self.kind_at(1) {
+                Kind::Arrow => true,
+                Kind::Reserved(Reserved::In) => quantifies && self.kind_at(2) == Kind::Word,
+                _ => false,
             }
-            _ => None,
-        }
     }
 }

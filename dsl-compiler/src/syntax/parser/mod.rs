@@ -123,6 +123,7 @@ impl Parser<'_, '_> {
         self.advance();
         let errors = self.sink.errors();
         let id = self.rule_id();
+        self.after_rule_id();
         let mut rule = Rule {
             id,
             span: start,
