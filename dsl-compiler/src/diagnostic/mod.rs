@@ -85,7 +85,7 @@ impl Diagnostic {
         Diagnostic {
             code,
             level: code.level(),
-            message: message.into(),
+            message: short(message.into()),
             labels: vec![Label {
                 span,
                 text: String::new(),
@@ -98,7 +98,7 @@ impl Diagnostic {
     /// Says something at the primary place.
     pub fn here(mut self, text: impl Into<String>) -> Diagnostic {
         if let Some(label) = self.labels.first_mut() {
-            label.text = text.into();
+            label.text = short(text.into());
         }
         self
     }
@@ -107,7 +107,7 @@ impl Diagnostic {
     pub fn label(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
         self.labels.push(Label {
             span,
-            text: text.into(),
+            text: short(text.into()),
             primary: false,
         });
         self
@@ -115,7 +115,7 @@ impl Diagnostic {
 
     /// Adds a hint.
     pub fn help(mut self, text: impl Into<String>) -> Diagnostic {
-        self.help.push(text.into());
+        self.help.push(short(text.into()));
         self
     }
 
@@ -150,6 +150,9 @@ impl Diagnostic {
 /// file of garbage costs no more than one of rules.
 pub const MAX_DIAGNOSTICS: usize = 100;
 
+/// After so many errors the rest of a file is not looked at: it is no rule file.
+const ENOUGH_ERRORS: usize = 10 * MAX_DIAGNOSTICS;
+
 /// Collects the diagnostics of one file.
 #[derive(Debug, Default)]
 pub struct Sink {
@@ -176,20 +179,37 @@ impl Sink {
         self.errors
     }
 
+    /// Whether what follows is not worth looking at.
+    pub(crate) fn has_enough(&self) -> bool {
+        self.errors >= ENOUGH_ERRORS
+    }
+
     /// In source order, with a last one that says how many were left out.
     pub fn finish(mut self) -> Vec<Diagnostic> {
         self.list.sort_by_key(|diagnostic| diagnostic.span().start);
         let more = self.errors.saturating_sub(MAX_DIAGNOSTICS);
         if more > 0 {
+            let least = if self.has_enough() { "at least " } else { "" };
             let last = self.list.last().map_or(Span::default(), Diagnostic::span);
             self.list.push(Diagnostic::new(
                 Code::TooManyErrors,
                 last,
-                format!("and {more} more errors"),
+                format!("and {least}{more} more errors"),
             ));
         }
         self.list
     }
+}
+
+/// Of a message, a label or a hint, in bytes: they quote names, which can be as long as a file.
+const MAX_TEXT: usize = 300;
+
+fn short(mut text: String) -> String {
+    if text.len() > MAX_TEXT {
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        text.push('…');
+    }
+    text
 }
 
 fn clamp(offset: usize) -> u32 {

@@ -161,47 +161,38 @@ impl Lexer<'_, '_> {
     }
 
     fn symbol(&mut self) {
-        const SYMBOLS: &[(&str, Kind)] = &[
-            ("===", Kind::Foreign),
-            ("!==", Kind::Foreign),
-            ("==", Kind::Comparison(Operator::Equal)),
-            ("!=", Kind::Comparison(Operator::NotEqual)),
-            ("<=", Kind::Comparison(Operator::LessOrEqual)),
-            (">=", Kind::Comparison(Operator::GreaterOrEqual)),
-            ("=>", Kind::Arrow),
-            ("=~", Kind::Foreign),
-            ("!~", Kind::Foreign),
-            ("<>", Kind::Foreign),
-            ("&&", Kind::Logic(Logic::And)),
-            ("||", Kind::Logic(Logic::Or)),
-            ("!", Kind::Logic(Logic::Not)),
-            ("<", Kind::Comparison(Operator::Less)),
-            (">", Kind::Comparison(Operator::Greater)),
-            ("=", Kind::Foreign),
-            ("(", Kind::OpenParen),
-            (")", Kind::CloseParen),
-            ("[", Kind::OpenBracket),
-            ("]", Kind::CloseBracket),
-            ("{", Kind::OpenBrace),
-            ("}", Kind::CloseBrace),
-            (",", Kind::Comma),
-            (":", Kind::Colon),
-            (".", Kind::Dot),
-            ("-", Kind::Minus),
-            ("*", Kind::Star),
-            ("+", Kind::Arithmetic),
-            ("/", Kind::Arithmetic),
-            ("%", Kind::Arithmetic),
-            ("|", Kind::SetOperator),
-            ("&", Kind::SetOperator),
-        ];
-        match SYMBOLS
-            .iter()
-            .find(|(text, _)| self.rest().starts_with(text))
-        {
-            Some((text, kind)) => self.push(*kind, text.len()),
-            None => self.unknown(),
-        }
+        let bytes = self.rest().as_bytes();
+        let at = |at: usize| bytes.get(at).copied().unwrap_or_default();
+        let (kind, length) = match (at(0), at(1), at(2)) {
+            (b'=' | b'!', b'=', b'=') => (Kind::Foreign, 3),
+            (b'=', b'=', _) => (Kind::Comparison(Operator::Equal), 2),
+            (b'!', b'=', _) => (Kind::Comparison(Operator::NotEqual), 2),
+            (b'<', b'=', _) => (Kind::Comparison(Operator::LessOrEqual), 2),
+            (b'>', b'=', _) => (Kind::Comparison(Operator::GreaterOrEqual), 2),
+            (b'=', b'>', _) => (Kind::Arrow, 2),
+            (b'=' | b'!', b'~', _) | (b'<', b'>', _) => (Kind::Foreign, 2),
+            (b'&', b'&', _) => (Kind::Logic(Logic::And), 2),
+            (b'|', b'|', _) => (Kind::Logic(Logic::Or), 2),
+            (b'!', ..) => (Kind::Logic(Logic::Not), 1),
+            (b'<', ..) => (Kind::Comparison(Operator::Less), 1),
+            (b'>', ..) => (Kind::Comparison(Operator::Greater), 1),
+            (b'=', ..) => (Kind::Foreign, 1),
+            (b'(', ..) => (Kind::OpenParen, 1),
+            (b')', ..) => (Kind::CloseParen, 1),
+            (b'[', ..) => (Kind::OpenBracket, 1),
+            (b']', ..) => (Kind::CloseBracket, 1),
+            (b'{', ..) => (Kind::OpenBrace, 1),
+            (b'}', ..) => (Kind::CloseBrace, 1),
+            (b',', ..) => (Kind::Comma, 1),
+            (b':', ..) => (Kind::Colon, 1),
+            (b'.', ..) => (Kind::Dot, 1),
+            (b'-', ..) => (Kind::Minus, 1),
+            (b'*', ..) => (Kind::Star, 1),
+            (b'+' | b'/' | b'%', ..) => (Kind::Arithmetic, 1),
+            (b'|' | b'&', ..) => (Kind::SetOperator, 1),
+            _ => return self.unknown(),
+        };
+        self.push(kind, length);
     }
 
     fn unknown(&mut self) {

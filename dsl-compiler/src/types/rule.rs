@@ -76,7 +76,13 @@ impl Checker<'_, '_> {
     }
 
     fn rule(&mut self, rule: &ast::Rule, stem: &str) -> Option<Rule> {
+        if self.sink.has_enough() {
+            return None;
+        }
         let size = (rule.span.end - rule.span.start) as usize;
+        if size > MAX_RULE_BYTES && rule.broken {
+            return None;
+        }
         if size > MAX_RULE_BYTES {
             self.sink.push(
                 Diagnostic::new(

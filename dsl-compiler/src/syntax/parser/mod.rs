@@ -79,7 +79,7 @@ impl Parser<'_, '_> {
     fn file(&mut self) -> File {
         let mut file = File::default();
         let before = self.sink.errors();
-        while self.kind() != Kind::End {
+        while self.kind() != Kind::End && !self.sink.has_enough() {
             if self.rule_starts() {
                 file.rules.push(self.declaration());
             } else if self.later_declaration_starts() {
@@ -104,7 +104,7 @@ impl Parser<'_, '_> {
             broken: false,
         };
         let errors = self.sink.errors();
-        while self.kind() != Kind::End && !self.declaration_starts() {
+        while self.kind() != Kind::End && !self.declaration_starts() && !self.sink.has_enough() {
             if self.kind() == Kind::CloseBrace {
                 let _: Parsed<()> = self.unexpected("a rule or a condition");
                 self.advance();
@@ -133,7 +133,10 @@ impl Parser<'_, '_> {
             broken: false,
         };
         if let Ok(open) = self.expect(Kind::OpenBrace, "`{`") {
-            while !matches!(self.kind(), Kind::End | Kind::CloseBrace) && !self.rule_starts() {
+            while !matches!(self.kind(), Kind::End | Kind::CloseBrace)
+                && !self.rule_starts()
+                && !self.sink.has_enough()
+            {
                 self.item(&mut rule);
             }
             if self.kind() == Kind::CloseBrace {
