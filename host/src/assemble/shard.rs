@@ -15,7 +15,7 @@ use hashbrown::HashMap;
 use super::compact::compact;
 use super::completion::Completer;
 use super::counters::Counters;
-use super::deadlines::{Deadlines, NOWHERE, Visit};
+use super::deadlines::{Deadlines, NEAR, Visit};
 use super::decided::Decided;
 use super::duplicates::{Duplicates, Fate};
 use super::held::HeldRequests;
@@ -370,19 +370,21 @@ impl Shard {
     /// Looks at a trace whose time may have come: completes it, or puts it back.
     fn visit(&mut self, visit: Visit) -> Option<Trace> {
         let index = visit.index;
-        if self.traces.get(index)?.spoke != visit.spoke || visit.spoke == NOWHERE {
+        if self.traces.get(index)?.spoke != visit.spoke {
             return None;
         }
-        match self.verdict(index)? {
-            Verdict::Complete(completion) => self.complete(index, completion),
-            Verdict::Wait(at) => {
-                let spoke = self.deadlines.put(index, at);
-                self.traces.get_mut(index)?.spoke = spoke;
-                None
+        let at = match self.verdict(index)? {
+            Verdict::Complete(completion, _) if visit.spoke == NEAR => {
+                return self.complete(index, completion);
             }
+            // Others of this spoke may have been due before it.
+            Verdict::Complete(_, at) | Verdict::Wait(at) => at,
             // Looked at already.
-            Verdict::Look => None,
-        }
+            Verdict::Look => return None,
+        };
+        let spoke = self.deadlines.put(index, at);
+        self.traces.get_mut(index)?.spoke = spoke;
+        None
     }
 
     fn verdict(&mut self, index: u32) -> Option<Verdict> {
@@ -405,7 +407,7 @@ impl Shard {
 
     /// The verdict of a trace that nothing more will come for.
     fn last_verdict(&mut self, index: u32, mode: DrainMode) -> Completion {
-        if let Some(Verdict::Complete(completion)) = self.verdict(index) {
+        if let Some(Verdict::Complete(completion, _)) = self.verdict(index) {
             return completion;
         }
         let flags = self.traces.get(index).map_or(0, |open| open.flags);
