@@ -61,7 +61,7 @@ fn sorted(mut traces: Vec<Seen>) -> Vec<Seen> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 
     #[test]
     fn any_arrival_gives_the_same_traces(
@@ -111,7 +111,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 
     #[test]
     fn whatever_happens_every_span_is_accounted_for(
@@ -160,6 +160,7 @@ proptest! {
                         prop_assert!(shard.next_deadline().is_none_or(|next| next > now));
                     }
                     take(&shard, traces, &mut out);
+                    prop_assert!(shard.counters().memory_bytes <= memory_bytes);
                 }
                 Step::Release(index) if !out.is_empty() => {
                     let (trace, _) = out.swap_remove(index.index(out.len()));

@@ -85,12 +85,11 @@ impl Shard {
     pub fn insert(&mut self, parcel: Parcel, now: Time) {
         self.set_clock(now);
         self.counters.spans += parcel.spans.len() as u64;
-        if parcel.spans.is_empty() {
-            return;
-        }
-        let request = self.requests.add(&parcel);
-        for run in parcel.spans.chunk_by(|a, b| a.trace_id == b.trace_id) {
-            self.insert_run(request, run);
+        if !parcel.spans.is_empty() {
+            let request = self.requests.add(&parcel);
+            for run in parcel.spans.chunk_by(|a, b| a.trace_id == b.trace_id) {
+                self.insert_run(request, run);
+            }
         }
         self.keep_within_memory();
     }
@@ -338,7 +337,8 @@ impl Shard {
         }
     }
 
-    /// What need not happen at once: forgetting, and copying out of half-dead requests.
+    /// What need not happen at once: forgetting, and copying out of half-dead requests. Spans that were released while
+    /// others of their request are open count as dead now, so memory may have run short.
     fn tidy(&mut self) {
         for _ in 0..FORGET_AT_ONCE {
             let Some((id, number)) = self.decided.forget_ended(self.now) else {
@@ -347,6 +347,7 @@ impl Shard {
             self.forget(&id, number);
         }
         self.compact_above(self.limits.dead_bytes);
+        self.keep_within_memory();
     }
 
     /// Compacts if dead bytes are more than `tolerated` and three tenths of the others. At a quarter there would be
