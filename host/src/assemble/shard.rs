@@ -31,6 +31,10 @@ use crate::time::Time;
 /// How many expired verdicts one call forgets at most, so that a clock that jumps stalls nobody.
 const FORGET_AT_ONCE: u32 = 1024;
 
+/// How many traces are looked up together. With a million of them open each look-up misses the cache three times, one after
+/// the other; those of different traces can wait at the same time.
+const LOOK_AHEAD: usize = 32;
+
 /// What ends the input, and so completes every open trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DrainMode {
@@ -87,8 +91,21 @@ impl Shard {
         self.counters.spans += parcel.spans.len() as u64;
         if !parcel.spans.is_empty() {
             let request = self.requests.add(&parcel);
-            for run in parcel.spans.chunk_by(|a, b| a.trace_id == b.trace_id) {
-                self.insert_run(request, run);
+            let mut runs = parcel.spans.chunk_by(|a, b| a.trace_id == b.trace_id);
+            loop {
+                let mut ahead = [Ahead::default(); LOOK_AHEAD];
+                let mut count = 0;
+                for (ahead, run) in ahead.iter_mut().zip(runs.by_ref()) {
+                    ahead.run = run;
+                    count += 1;
+                }
+                let Some(ahead) = ahead.get_mut(..count).filter(|ahead| !ahead.is_empty()) else {
+                    break;
+                };
+                self.look_ahead(ahead);
+                for ahead in ahead {
+                    self.insert_run(request, ahead);
+                }
             }
         }
         self.keep_within_memory();
@@ -148,9 +165,10 @@ impl Shard {
 
     /// Takes a trace back: the requests that only it needed are let go, and its references name nothing any more.
     pub fn release(&mut self, trace: Trace) {
-        for span in trace.spans {
+        for &span in &trace.spans {
             self.requests.take_back(span);
         }
+        self.traces.recycle(trace.spans);
     }
 
     /// The bytes of a span of a trace that was given out.
@@ -179,12 +197,33 @@ impl Shard {
         self.now = self.now.max(now);
     }
 
+    /// Finds the open traces of some runs, step by step for all of them together.
+    fn look_ahead(&self, ahead: &mut [Ahead<'_>]) {
+        for ahead in ahead.iter_mut() {
+            if let Some(first) = ahead.run.first() {
+                ahead.hash = self.table.hash(&first.trace_id);
+                ahead.open = self.table.likely_open(ahead.hash);
+            }
+        }
+        for ahead in ahead {
+            ahead.open = ahead.open.filter(|&index| self.is_of(index, ahead.run));
+        }
+    }
+
+    fn is_of(&self, index: u32, run: &[ScannedSpan]) -> bool {
+        run.first()
+            .is_some_and(|first| self.traces.is(index, &first.trace_id))
+    }
+
     /// Spans of one trace.
-    fn insert_run(&mut self, request: u32, run: &[ScannedSpan]) {
+    fn insert_run(&mut self, request: u32, ahead: &Ahead<'_>) {
+        let run = ahead.run;
         let Some(first) = run.first() else {
             return;
         };
-        let Some(index) = self.find_or_open(&first.trace_id) else {
+        // An earlier run of this parcel may have completed it.
+        let open = ahead.open.filter(|&index| self.is_of(index, run));
+        let Some(index) = open.or_else(|| self.find_or_open(ahead.hash, &first.trace_id)) else {
             self.drop_late(request, run);
             return;
         };
@@ -211,8 +250,7 @@ impl Shard {
     }
 
     /// The open trace with this id, opened if need be; none if it was decided already.
-    fn find_or_open(&mut self, id: &[u8; 16]) -> Option<u32> {
-        let hash = self.table.hash(id);
+    fn find_or_open(&mut self, hash: u32, id: &[u8; 16]) -> Option<u32> {
         let next = self.traces.next();
         let same = |place| match place {
             Place::Open(index) => self.traces.is(index, id),
@@ -470,6 +508,14 @@ impl Requests for Shard {
     fn request(&self, index: u32) -> &Request {
         self.requests.request(index)
     }
+}
+
+/// A run of spans of one trace, and what was found of the trace.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ahead<'a> {
+    run: &'a [ScannedSpan],
+    hash: u32,
+    open: Option<u32>,
 }
 
 /// Traces given out by one call.
