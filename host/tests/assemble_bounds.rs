@@ -141,6 +141,22 @@ fn the_oldest_are_evicted_first_and_only_as_many_as_needed() {
 }
 
 #[test]
+fn an_old_trace_is_not_lost_among_those_that_closed() {
+    let mut shard = shard();
+    shard.insert(parcel(&[span(1, 1, 2)]), seconds(0.0));
+    for trace in 2..10_000 {
+        shard.insert(parcel(&[span(trace, 1, 0)]), Time(trace as u64 * 5_000_000));
+        poll(&mut shard, Time(trace as u64 * 5_000_000));
+    }
+    let traces = drain(&mut shard, seconds(50.0), DrainMode::Stop);
+    assert_eq!(
+        (traces[0].id, traces.last().map(|trace| trace.id)),
+        (1, Some(9_999))
+    );
+    assert_empty(&shard, 9_999);
+}
+
+#[test]
 fn a_span_that_fits_nowhere_is_evicted_and_not_lost() {
     let mut shard = Shard::new(Limits {
         memory_bytes: 10_000,
@@ -341,8 +357,9 @@ fn slow_traces_do_not_hold_whole_requests() {
         let now = seconds(request as f64);
         let fast = u128::from(request) + 2;
         let spans: Vec<Span> = (1..100).map(|id| padded(fast, id, 0, 100)).collect();
+        // Only the first, which is copied many times, says that it dropped something.
         let slow = Span {
-            dropped_events_count: 1,
+            dropped_events_count: u32::from(request == 0),
             ..padded(1, 1 + request, 1000, 100)
         };
         let slow = |request: &Vec<u8>| (request.clone(), vec![slow.clone()]);

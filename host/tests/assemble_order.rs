@@ -3,7 +3,7 @@
 
 mod assemble_support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use assemble_support::*;
@@ -14,6 +14,7 @@ use betrace::time::Time;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use prost::Message;
 
 /// A span and the resource it came with.
 type Sent = (Span, Vec<u8>);
@@ -55,6 +56,54 @@ fn insert_all(shard: &mut Shard, sent: &[Sent], cuts: &[Index], again: &[Index])
     }
 }
 
+/// Id, spans, missing parents, dropped.
+type Facts = (u128, Vec<[Vec<u8>; 3]>, u32, bool);
+
+fn facts(trace: &Seen) -> Facts {
+    (
+        trace.id,
+        trace.spans.clone(),
+        trace.missing_parents,
+        trace.dropped,
+    )
+}
+
+/// What a reader of the definition would write.
+fn model(sent: &[Sent]) -> Vec<Facts> {
+    let mut traces: BTreeMap<&[u8], BTreeMap<(&[u8], i32), (Vec<u8>, &[u8], &Span)>> =
+        BTreeMap::new();
+    for (span, resource) in sent {
+        let new = (span.encode_to_vec(), resource.as_slice(), span);
+        let trace = traces.entry(&span.trace_id).or_default();
+        let kept = trace
+            .entry((&span.span_id, span.kind))
+            .or_insert_with(|| new.clone());
+        if (&new.0, new.1) < (&kept.0, kept.1) {
+            *kept = new;
+        }
+    }
+    let trace = |(id, spans): (&[u8], BTreeMap<_, (Vec<u8>, &[u8], &Span)>)| {
+        let ids: BTreeSet<&Vec<u8>> = spans.values().map(|(_, _, span)| &span.span_id).collect();
+        let parents = spans.values().map(|(_, _, span)| &span.parent_span_id);
+        let missing: BTreeSet<&Vec<u8>> = parents
+            .filter(|id| !id.is_empty() && !ids.contains(id))
+            .collect();
+        let dropped = spans
+            .values()
+            .any(|(_, _, span)| span.dropped_attributes_count > 0);
+        let bytes = |(bytes, resource, _): (Vec<u8>, &[u8], _)| {
+            [bytes, resource.to_vec(), b"scope".to_vec()]
+        };
+        (
+            u128::from_be_bytes(id.try_into().expect("16 bytes")),
+            spans.into_values().map(bytes).collect(),
+            missing.len() as u32,
+            dropped,
+        )
+    };
+    traces.into_iter().map(trace).collect()
+}
+
 fn sorted(mut traces: Vec<Seen>) -> Vec<Seen> {
     traces.sort();
     traces
@@ -83,6 +132,8 @@ proptest! {
             Some(mode) => drain(shard, seconds(1.0), mode),
         });
         let expected = finish(&mut plain);
+        let facts: Vec<Facts> = expected.iter().map(facts).collect();
+        prop_assert_eq!(facts, model(&sent));
         prop_assume!(expected.iter().all(|trace| trace.spans.len() < most as usize));
         prop_assert_eq!(finish(&mut other), expected.clone());
         let given: usize = expected.iter().map(|trace| trace.spans.len()).sum();
