@@ -15,7 +15,7 @@ use hashbrown::HashMap;
 use super::compact::compact;
 use super::completion::Completer;
 use super::counters::Counters;
-use super::deadlines::{Deadlines, NOWHERE, Visit};
+use super::deadlines::{Deadlines, NEAR, Visit};
 use super::decided::Decided;
 use super::duplicates::{Duplicates, Fate};
 use super::held::HeldRequests;
@@ -30,6 +30,10 @@ use crate::time::Time;
 
 /// How many expired verdicts one call forgets at most, so that a clock that jumps stalls nobody.
 const FORGET_AT_ONCE: u32 = 1024;
+
+/// How many traces are looked up together. With a million of them open each look-up misses the cache three times, one after
+/// the other; those of different traces can wait at the same time.
+const LOOK_AHEAD: usize = 32;
 
 /// What ends the input, and so completes every open trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +89,24 @@ impl Shard {
     pub fn insert(&mut self, parcel: Parcel, now: Time) {
         self.set_clock(now);
         self.counters.spans += parcel.spans.len() as u64;
-        if parcel.spans.is_empty() {
-            return;
-        }
-        let request = self.requests.add(&parcel);
-        for run in parcel.spans.chunk_by(|a, b| a.trace_id == b.trace_id) {
-            self.insert_run(request, run);
+        if !parcel.spans.is_empty() {
+            let request = self.requests.add(&parcel);
+            let mut runs = parcel.spans.chunk_by(|a, b| a.trace_id == b.trace_id);
+            loop {
+                let mut ahead = [Ahead::default(); LOOK_AHEAD];
+                let mut count = 0;
+                for (ahead, run) in ahead.iter_mut().zip(runs.by_ref()) {
+                    ahead.run = run;
+                    count += 1;
+                }
+                let Some(ahead) = ahead.get_mut(..count).filter(|ahead| !ahead.is_empty()) else {
+                    break;
+                };
+                self.look_ahead(ahead);
+                for ahead in ahead {
+                    self.insert_run(request, ahead);
+                }
+            }
         }
         self.keep_within_memory();
     }
@@ -149,9 +165,10 @@ impl Shard {
 
     /// Takes a trace back: the requests that only it needed are let go, and its references name nothing any more.
     pub fn release(&mut self, trace: Trace) {
-        for span in trace.spans {
+        for &span in &trace.spans {
             self.requests.take_back(span);
         }
+        self.traces.recycle(trace.spans);
     }
 
     /// The bytes of a span of a trace that was given out.
@@ -180,12 +197,33 @@ impl Shard {
         self.now = self.now.max(now);
     }
 
+    /// Finds the open traces of some runs, step by step for all of them together.
+    fn look_ahead(&self, ahead: &mut [Ahead<'_>]) {
+        for ahead in ahead.iter_mut() {
+            if let Some(first) = ahead.run.first() {
+                ahead.hash = self.table.hash(&first.trace_id);
+                ahead.open = self.table.likely_open(ahead.hash);
+            }
+        }
+        for ahead in ahead {
+            ahead.open = ahead.open.filter(|&index| self.is_of(index, ahead.run));
+        }
+    }
+
+    fn is_of(&self, index: u32, run: &[ScannedSpan]) -> bool {
+        run.first()
+            .is_some_and(|first| self.traces.is(index, &first.trace_id))
+    }
+
     /// Spans of one trace.
-    fn insert_run(&mut self, request: u32, run: &[ScannedSpan]) {
+    fn insert_run(&mut self, request: u32, ahead: &Ahead<'_>) {
+        let run = ahead.run;
         let Some(first) = run.first() else {
             return;
         };
-        let Some(index) = self.find_or_open(&first.trace_id) else {
+        // An earlier run of this parcel may have completed it.
+        let open = ahead.open.filter(|&index| self.is_of(index, run));
+        let Some(index) = open.or_else(|| self.find_or_open(ahead.hash, &first.trace_id)) else {
             self.drop_late(request, run);
             return;
         };
@@ -212,8 +250,7 @@ impl Shard {
     }
 
     /// The open trace with this id, opened if need be; none if it was decided already.
-    fn find_or_open(&mut self, id: &[u8; 16]) -> Option<u32> {
-        let hash = self.table.hash(id);
+    fn find_or_open(&mut self, hash: u32, id: &[u8; 16]) -> Option<u32> {
         let next = self.traces.next();
         let same = |place| match place {
             Place::Open(index) => self.traces.is(index, id),
@@ -338,7 +375,8 @@ impl Shard {
         }
     }
 
-    /// What need not happen at once: forgetting, and copying out of half-dead requests.
+    /// What need not happen at once: forgetting, and copying out of half-dead requests. Spans that were released while
+    /// others of their request are open count as dead now, so memory may have run short.
     fn tidy(&mut self) {
         for _ in 0..FORGET_AT_ONCE {
             let Some((id, number)) = self.decided.forget_ended(self.now) else {
@@ -347,6 +385,7 @@ impl Shard {
             self.forget(&id, number);
         }
         self.compact_above(self.limits.dead_bytes);
+        self.keep_within_memory();
     }
 
     /// Compacts if dead bytes are more than `tolerated` and three tenths of the others. At a quarter there would be
@@ -370,19 +409,21 @@ impl Shard {
     /// Looks at a trace whose time may have come: completes it, or puts it back.
     fn visit(&mut self, visit: Visit) -> Option<Trace> {
         let index = visit.index;
-        if self.traces.get(index)?.spoke != visit.spoke || visit.spoke == NOWHERE {
+        if self.traces.get(index)?.spoke != visit.spoke {
             return None;
         }
-        match self.verdict(index)? {
-            Verdict::Complete(completion) => self.complete(index, completion),
-            Verdict::Wait(at) => {
-                let spoke = self.deadlines.put(index, at);
-                self.traces.get_mut(index)?.spoke = spoke;
-                None
+        let at = match self.verdict(index)? {
+            Verdict::Complete(completion, _) if visit.spoke == NEAR => {
+                return self.complete(index, completion);
             }
+            // Others of this spoke may have been due before it.
+            Verdict::Complete(_, at) | Verdict::Wait(at) => at,
             // Looked at already.
-            Verdict::Look => None,
-        }
+            Verdict::Look => return None,
+        };
+        let spoke = self.deadlines.put(index, at);
+        self.traces.get_mut(index)?.spoke = spoke;
+        None
     }
 
     fn verdict(&mut self, index: u32) -> Option<Verdict> {
@@ -405,7 +446,7 @@ impl Shard {
 
     /// The verdict of a trace that nothing more will come for.
     fn last_verdict(&mut self, index: u32, mode: DrainMode) -> Completion {
-        if let Some(Verdict::Complete(completion)) = self.verdict(index) {
+        if let Some(Verdict::Complete(completion, _)) = self.verdict(index) {
             return completion;
         }
         let flags = self.traces.get(index).map_or(0, |open| open.flags);
@@ -467,6 +508,14 @@ impl Requests for Shard {
     fn request(&self, index: u32) -> &Request {
         self.requests.request(index)
     }
+}
+
+/// A run of spans of one trace, and what was found of the trace.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ahead<'a> {
+    run: &'a [ScannedSpan],
+    hash: u32,
+    open: Option<u32>,
 }
 
 /// Traces given out by one call.
