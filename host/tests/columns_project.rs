@@ -1,10 +1,14 @@
 //! Projection equals a naive oracle on prost's structs, whatever the spans, and however their bytes are laid out.
 
 mod columns_support;
+#[path = "columns_support/mess.rs"]
+mod mess;
+#[path = "columns_support/oracle.rs"]
+mod oracle;
 
 use betrace::columns::batch::Columns;
 use betrace::columns::projection::{ColumnKey, Intrinsic, Place, ProjectionBuilder, Table};
-use columns_support::{batch, mess, oracle};
+use columns_support::batch;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{
     AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList, any_value,
@@ -26,6 +30,7 @@ const KEYS: [&str; 6] = [
     "http.response.method",
 ];
 
+/// Every column there is, and some that only hold missing rows.
 fn all_columns() -> Vec<ColumnKey> {
     use Intrinsic::*;
     let facts = [
