@@ -108,7 +108,7 @@ fn value() -> impl Strategy<Value = Option<AnyValue>> {
 fn attributes() -> impl Strategy<Value = Vec<KeyValue>> {
     let keys = KEYS
         .into_iter()
-        .chain(["", "other", "amounts", "http.requesx.method"])
+        .chain(["", "other", "amounts", "http.reqxest.method"])
         .collect::<Vec<_>>();
     let attribute = (select(keys), value());
     vec(

@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(keys.add("http.response.method"), 1);
         assert_eq!(keys.add("http.request.method"), 0);
         assert_eq!(keys.find(b"http.request.method"), Some(0));
-        assert_eq!(keys.find(b"http.requesx.method"), None);
+        assert_eq!(keys.find(b"http.reqxest.method"), None);
         assert_eq!(keys.find(b""), None);
         assert_eq!(keys.len(), 2);
     }
