@@ -6,4 +6,5 @@
 
 pub mod mirror;
 pub mod plain;
+pub mod render;
 pub mod soup;

@@ -5,7 +5,7 @@
 pub struct Choices<'a>(pub &'a [u8]);
 
 impl Choices<'_> {
-    fn next(&mut self) -> u8 {
+    pub fn next(&mut self) -> u8 {
         match self.0.split_first() {
             Some((&first, rest)) => {
                 self.0 = rest;
@@ -16,7 +16,7 @@ impl Choices<'_> {
     }
 
     /// True once in `n` times, and never when choices have run out.
-    fn rarely(&mut self, n: u8) -> bool {
+    pub fn rarely(&mut self, n: u8) -> bool {
         self.next() % n == n - 1
     }
 }

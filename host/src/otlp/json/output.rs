@@ -58,7 +58,9 @@ fn span_object(request: &Request, range: Range) -> Json {
     let mut object = Object::default();
     object.id("traceId", &span.trace_id());
     object.id("spanId", &span.span_id());
-    object.id("parentSpanId", &span.parent_id().unwrap_or_default());
+    if let Some(parent) = span.parent_id() {
+        object.id("parentSpanId", &parent);
+    }
     object.text("traceState", span.trace_state());
     object.text("name", span.name());
     object.number("kind", span.kind());
@@ -148,7 +150,7 @@ impl Object {
     }
 
     fn id(&mut self, key: &str, id: &[u8]) {
-        if id.iter().any(|byte| *byte != 0) {
+        if !id.is_empty() {
             let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
             self.put(key, hex);
         }
