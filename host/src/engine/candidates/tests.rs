@@ -160,3 +160,24 @@ fn without_an_index_every_rule_sees_every_trace() {
     assert_eq!(finder.touched(), [0, 1, 2]);
     assert_eq!(finder.traces(&index, 2), [0, 1]);
 }
+
+#[test]
+fn stamps_that_start_anew_are_not_taken_for_old_ones() {
+    let constants = constants();
+    let row = Row {
+        name: Some(0),
+        service: Some(0),
+        attributes: [true; 3],
+    };
+    let columns = batch(&constants, &[vec![row]]);
+    let index = Candidates::new(
+        &[vec![vec![Atom::Name(0)], vec![Atom::Attribute(2)]]],
+        constants.len(),
+    );
+    let mut finder = Finder::default();
+    finder.find(&index, &columns);
+    assert_eq!(finder.stamp, 1);
+    finder.stamp = u32::MAX;
+    finder.find(&index, &columns);
+    assert_eq!((finder.stamp, finder.traces(&index, 0)), (1, &[0][..]));
+}
