@@ -5,5 +5,9 @@
 
 pub mod assemble;
 pub mod columns;
+#[cfg(feature = "engine")]
+pub mod engine;
 pub mod otlp;
+#[cfg(feature = "engine")]
+pub mod rules;
 pub mod time;
