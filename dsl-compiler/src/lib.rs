@@ -5,6 +5,8 @@
 #![deny(missing_docs)]
 
 pub mod diagnostic;
+pub mod emit;
+pub mod plan;
 pub mod syntax;
 pub mod types;
 

@@ -113,7 +113,7 @@ pub enum Base {
 }
 
 /// `==` and its kin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Comparison {
     Equal,

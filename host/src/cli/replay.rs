@@ -111,7 +111,7 @@ fn report(summary: &Summary, set: &RuleSet) {
         if summary.unsure > 0 { format!(" ({} unsure)", summary.unsure) } else { String::new() },
     ));
     let assembly = &summary.assembly;
-    let mut said = |count: u64, text: String| {
+    let said = |count: u64, text: String| {
         if count > 0 {
             note(&format!("  {text}"));
         }

@@ -10,15 +10,15 @@ use crate::assemble::counters::Counters;
 use crate::assemble::limits::Limits;
 use crate::assemble::shard::{DrainMode, Shard};
 use crate::assemble::trace::{Parcel, Trace};
-use crate::columns::batch::Columns;
 use crate::columns::census::{Types, tag_name};
 use crate::columns::projection::Table;
-use crate::engine::{Engine, Finding, RuleSet, Worker};
+use crate::engine::{Engine, RuleSet};
 use crate::otlp::request::Request;
 use crate::otlp::scan::{Malformed, Scan};
 use crate::signal::evidence::field_name;
+use crate::pipeline::judge::Judge;
 use crate::signal::judge::Unfinished;
-use crate::signal::{Certainty, Emission, Judged, signals};
+use crate::signal::{Certainty, Emission};
 use crate::time::Time;
 
 /// How a replay runs.
@@ -63,11 +63,9 @@ pub struct Replay {
     options: Options,
     set: Arc<RuleSet>,
     shard: Shard,
-    worker: Worker,
-    columns: Columns,
+    judge: Judge,
     scan: Scan,
     traces: Vec<Trace>,
-    findings: Vec<Finding>,
     summary: Summary,
 }
 
@@ -75,11 +73,9 @@ impl Replay {
     pub fn new(engine: Arc<Engine>, set: Arc<RuleSet>, options: Options) -> Replay {
         Replay {
             shard: Shard::new(options.limits.clone()),
-            worker: Worker::new(engine),
-            columns: Columns::default(),
+            judge: Judge::new(engine, Unfinished::All, options.outlines),
             scan: Scan::default(),
             traces: Vec::new(),
-            findings: Vec::new(),
             summary: Summary::default(),
             set,
             options,
@@ -102,7 +98,7 @@ impl Replay {
         );
         loop {
             let more = self.shard.poll(STANDSTILL, &mut self.traces);
-            self.judge(out);
+            self.judge_batch(out);
             if !more {
                 return Ok(());
             }
@@ -116,7 +112,7 @@ impl Replay {
                 .shard
                 .drain(STANDSTILL, DrainMode::End, &mut self.traces);
             let mut out = Vec::new();
-            self.judge(&mut out);
+            self.judge_batch(&mut out);
             emit(out);
             if !more {
                 break;
@@ -127,27 +123,15 @@ impl Replay {
     }
 
     /// Judges the traces that are complete, and lets them go.
-    fn judge(&mut self, out: &mut Vec<Emission>) {
+    fn judge_batch(&mut self, out: &mut Vec<Emission>) {
         if self.traces.is_empty() {
             return;
         }
-        self.columns
-            .project(&self.set.projection, &self.shard, &self.traces);
-        self.findings.clear();
-        self.worker
-            .evaluate(&self.set, &self.columns, &self.traces, &mut self.findings);
-        self.count();
-        let judged = Judged {
-            set: &self.set,
-            columns: &self.columns,
-            traces: &self.traces,
-            requests: &self.shard,
-            unfinished: Unfinished::All,
-            outlines: self.options.outlines,
-            detected_at: self.options.detected_at,
-        };
         let before = out.len();
-        signals(&judged, &self.findings, out);
+        let at = self.options.detected_at;
+        self.judge
+            .judge(&self.set, &self.shard, &self.traces, at, out);
+        self.count();
         let new = out.get(before..).unwrap_or_default();
         self.summary.signals += new.len() as u64;
         self.summary.unsure += new
@@ -160,11 +144,12 @@ impl Replay {
     }
 
     fn count(&mut self) {
+        let columns = self.judge.columns();
         self.summary.traces += self.traces.len() as u64;
-        self.summary.invalid_utf8 += self.columns.symbols.invalid_utf8();
+        self.summary.invalid_utf8 += columns.symbols.invalid_utf8();
         for (rule, binding) in self.set.rules.iter().zip(&self.set.bindings) {
             for (column, index) in rule.manifest.columns.iter().zip(&binding.columns) {
-                let Some(rows) = self.columns.columns.get(*index as usize) else {
+                let Some(rows) = columns.columns.get(*index as usize) else {
                     continue;
                 };
                 let census = rows.census(0..u32::MAX);

@@ -14,9 +14,6 @@ pub mod outline;
 pub mod rule;
 pub mod stamp;
 
-#[cfg(feature = "engine")]
-pub use of_engine::{Judged, signals};
-
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::assemble::trace::Completion;

@@ -1,0 +1,94 @@
+//! Sets as functions `(first, end, limit, mark) -> count`: how many rows of a trace are in the set.
+//!
+//! They stop at `limit`, and where `mark` is set, each row that they find is marked as evidence. A set that several
+//! conditions ask for is scanned once a trace; its number is remembered until the next.
+
+use super::code::Code;
+use super::module::{Func, Global};
+use super::test::Rows;
+use super::{Emitter, I32};
+use crate::plan::Test;
+
+/// A set in the module.
+#[derive(Clone, Copy)]
+pub(super) struct Scan {
+    function: Func,
+    found: Option<Global>,
+}
+
+/// What a remembered number is before the set was scanned.
+pub(super) const NOT_SCANNED: u32 = u32::MAX;
+
+impl Emitter<'_> {
+    /// Emits the functions of all sets.
+    pub(super) fn sets(&mut self) {
+        let plan = self.plan;
+        for (index, set) in plan.sets.iter().enumerate() {
+            let name = format!("set {index}: {}", set.text);
+            let function = self.module.declare(&name, &[I32; 4], &[I32]);
+            let found =
+                (set.uses > 1).then(|| self.module.global(&format!("found of set {index}")));
+            self.sets.push(Scan { function, found });
+            self.owned_by(format!("set {index}"));
+            let code = self.scan(&set.test);
+            self.module.define(function, code);
+        }
+    }
+
+    /// The numbers to be forgotten before each trace.
+    pub(super) fn remembered(&self) -> Vec<Global> {
+        self.sets.iter().filter_map(|set| set.found).collect()
+    }
+
+    /// Pushes how many rows are in a set, or `limit` where they are more. Params 0 and 1 are the trace's rows.
+    pub(super) fn push_found(&mut self, code: &mut Code, set: u32, limit: u32) {
+        let Scan { function, found } = self.sets[set as usize];
+        let Some(found) = found else {
+            code.get(0).get(1).i32(limit).i32(0).call(function);
+            return;
+        };
+        let limit = self.plan.sets[set as usize].limit;
+        code.global(found).i32(NOT_SCANNED);
+        code.op().i32_eq();
+        code.if_();
+        code.get(0).get(1).i32(limit).i32(0).call(function);
+        code.set_global(found);
+        code.end();
+        code.global(found);
+    }
+
+    /// Marks the rows that are in a set.
+    pub(super) fn mark_set(&mut self, code: &mut Code, set: u32) {
+        let function = self.sets[set as usize].function;
+        code.get(0).get(1).i32(u32::MAX).i32(1).call(function);
+        code.op().drop();
+    }
+
+    fn scan(&mut self, test: &Test) -> Code {
+        let mut code = Code::caching(4);
+        let (row, end, limit, mark) = (0, 1, 2, 3);
+        let count = code.local(I32);
+        let done = code.block();
+        let next = code.loop_();
+        code.get(row).get(end);
+        code.op().i32_ge_u();
+        code.br_if(done);
+        let outside = code.block();
+        self.branch(&mut code, test, false, outside, Rows::of_span(row));
+        code.add(count, 1);
+        code.get(mark);
+        code.if_();
+        code.get(row).call(self.evidence.mark);
+        code.end();
+        code.get(count).get(limit);
+        code.op().i32_ge_u();
+        code.br_if(done);
+        code.end();
+        code.add(row, 1);
+        code.br(next);
+        code.end();
+        code.end();
+        code.get(count);
+        code
+    }
+}

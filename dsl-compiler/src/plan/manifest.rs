@@ -1,0 +1,108 @@
+//! What a rule says of itself to the host, as in `wit/rule.wit`.
+
+use super::{Types, excerpt, stability};
+use crate::types::tree::{self, ClauseKind, Place, Severity, Table};
+
+/// `manifest`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// The rule's id.
+    pub id: String,
+    /// The `///` lines above it.
+    pub description: String,
+    /// How bad a finding is.
+    pub severity: Severity,
+    /// Free labels, in source order.
+    pub tags: Vec<String>,
+    /// Shown with a signal.
+    pub message: String,
+    /// What can break.
+    pub clauses: Vec<Clause>,
+    /// What the rule reads.
+    pub columns: Vec<Column>,
+    /// Text that symbols are compared with.
+    pub constants: Vec<String>,
+    /// Of every group at least one must be present.
+    pub triggers: Vec<Vec<Trigger>>,
+}
+
+/// `clause`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clause {
+    /// What makes it broken.
+    pub kind: ClauseKind,
+    /// Its source.
+    pub text: String,
+    /// No further span of the trace can undo the finding.
+    pub stable: bool,
+}
+
+/// `column`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// What it has a row for.
+    pub table: Table,
+    /// What the rows hold.
+    pub source: ColumnSource,
+    /// The rule reads the text of its symbols.
+    pub text: bool,
+    /// The types its values are compared with.
+    pub compared: Types,
+}
+
+/// `source`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ColumnSource {
+    /// Every item has it.
+    Fact(Fact),
+    /// Some items have it.
+    Attribute(Place, String),
+}
+
+/// `intrinsic`, as far as rules can ask for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Fact {
+    Name,
+    Service,
+    StatusMessage,
+    TraceId,
+    SpanId,
+    ParentId,
+    Depth,
+    ChildCount,
+    Events,
+    Links,
+    Start,
+    End,
+    Duration,
+    SelfTime,
+    Time,
+    Kind,
+    Status,
+    Flags,
+}
+
+/// `trigger`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Trigger {
+    /// A span of this name.
+    Name(String),
+    /// A span whose name starts so.
+    NamePrefix(String),
+    /// A span of this service.
+    Service(String),
+    /// A span that has this attribute.
+    Attribute(Place, String),
+}
+
+pub(super) fn clauses(rule: &tree::Rule, source: &str) -> Vec<Clause> {
+    rule.clauses
+        .iter()
+        .map(|(kind, clause)| Clause {
+            kind: *kind,
+            text: excerpt(source, clause.span.start, clause.span.end).to_owned(),
+            stable: stability::stable(rule, *kind, &clause.condition),
+        })
+        .collect()
+}
