@@ -6,6 +6,10 @@
 pub mod assemble;
 pub mod columns;
 pub mod config;
+#[cfg(feature = "engine")]
+pub mod engine;
 pub mod ingest;
 pub mod otlp;
+#[cfg(feature = "engine")]
+pub mod rules;
 pub mod time;

@@ -1,1 +1,68 @@
-fn main() {}
+//! The project's chores. `cargo xtask help` lists them; none needs more than the standard library, so that it starts fast.
+
+mod clients;
+mod run;
+mod test;
+
+use std::process::ExitCode;
+
+use run::{Failure, cargo};
+
+const HELP: &str = "\
+cargo xtask demo [ARGS]   build, then run `betrace demo` (ARGS go to it: --for 10s)
+cargo xtask test          install what the tests need, then run all of them
+cargo xtask check         formatting, lints and docs, without a test
+cargo xtask clients       install the OpenTelemetry clients that the tests drive, and nothing else
+cargo xtask bench [ARGS]  run the benches in release (ARGS go to cargo bench: --bench scan)
+cargo xtask bless         write the expected files of the corpora anew; review them in the diff
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (chore, rest) = match arguments.split_first() {
+        Some((chore, rest)) => (chore.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let outcome = match chore {
+        "demo" => demo(rest),
+        "test" => test::test(),
+        "check" => test::check(),
+        "clients" => clients::install().map(drop),
+        "bench" => bench(rest),
+        "bless" => test::bless(),
+        "help" | "--help" | "-h" => {
+            eprint!("{HELP}");
+            Ok(())
+        }
+        other => Err(Failure::new(format!(
+            "no chore `{other}`; there are:\n{HELP}"
+        ))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo(arguments: &[String]) -> Result<(), Failure> {
+    let mut command = cargo([
+        "run",
+        "--package",
+        "betrace",
+        "--bin",
+        "betrace",
+        "--",
+        "demo",
+    ]);
+    command.args(arguments);
+    run::run(&mut command)
+}
+
+fn bench(arguments: &[String]) -> Result<(), Failure> {
+    let mut command = cargo(["bench", "--package", "betrace-benches"]);
+    command.args(arguments);
+    run::run(&mut command)
+}

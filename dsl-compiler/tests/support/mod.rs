@@ -1,0 +1,3 @@
+//! What the compiler's tests share.
+
+pub mod notation;

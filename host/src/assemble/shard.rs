@@ -1,0 +1,502 @@
+//! A shard: the open traces of the ids that hash to it. Single-threaded; the time is an argument.
+//!
+//! ```text
+//! insert(parcel, now) -> poll(now, out) -> judge the traces -> release(trace)
+//!                                          drain(now, mode, out) at the end
+//! ```
+//!
+//! Every span inserted ends in exactly one trace, or is counted as duplicate or late. A trace is given out once. Its
+//! spans' requests stay until it is released.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+
+use super::compact::compact;
+use super::completion::Completer;
+use super::counters::Counters;
+use super::deadlines::{Deadlines, NOWHERE, Visit};
+use super::decided::Decided;
+use super::duplicates::{Duplicates, Fate};
+use super::held::HeldRequests;
+use super::limits::Limits;
+use super::open::{HAS_ROOT, LOOKED, OpenTraces, REMOTE_ROOT, WATCHED, reference};
+use super::table::{Place, Table};
+use super::trace::{Completion, Parcel, Requests, SpanRef, Trace};
+use super::verdict::{Verdict, judge};
+use crate::otlp::request::Request;
+use crate::otlp::scan::ScannedSpan;
+use crate::time::Time;
+
+/// How many expired verdicts one call forgets at most, so that a clock that jumps stalls nobody.
+const FORGET_AT_ONCE: u32 = 1024;
+
+/// What ends the input, and so completes every open trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainMode {
+    /// The host stops while spans are still on their way. A trace whose root has come lacks only `settle` and completes by
+    /// `Root`; any other is `Drained`. One that might have a remote root is `Drained` too: that a parent is missing means
+    /// something only after `settle`.
+    Stop,
+    /// The input is at its end and everything has come. A trace that has a root, be it a remote one, completes by `Root`;
+    /// any other is `Drained`.
+    End,
+}
+
+#[derive(Debug)]
+pub struct Shard {
+    limits: Limits,
+    now: Time,
+    traces: OpenTraces,
+    table: Table,
+    decided: Decided,
+    deadlines: Deadlines,
+    requests: HeldRequests,
+    /// Of the traces that came to a cap and below it again, by index.
+    watched: HashMap<u32, Duplicates, foldhash::fast::RandomState>,
+    watched_bytes: u64,
+    completer: Completer,
+    /// Completed by a cap or by eviction; the next poll gives them out.
+    waiting: VecDeque<Trace>,
+    counters: Counters,
+}
+
+impl Shard {
+    /// Takes the limits as they are: [`Limits::check`] says whether they make sense.
+    pub fn new(limits: Limits) -> Shard {
+        Shard {
+            now: Time::default(),
+            traces: OpenTraces::default(),
+            table: Table::default(),
+            decided: Decided::new(limits.remember, limits.remember_traces),
+            deadlines: Deadlines::new(limits.settle),
+            requests: HeldRequests::new(),
+            watched: HashMap::default(),
+            watched_bytes: 0,
+            completer: Completer::default(),
+            waiting: VecDeque::new(),
+            counters: Counters::default(),
+            limits,
+        }
+    }
+
+    /// Takes the spans of a request. Traces that come to a cap or have to go for want of memory are complete after this
+    /// and wait for the next poll, so poll after every insert or after a few.
+    pub fn insert(&mut self, parcel: Parcel, now: Time) {
+        self.set_clock(now);
+        self.counters.spans += parcel.spans.len() as u64;
+        if parcel.spans.is_empty() {
+            return;
+        }
+        let request = self.requests.add(&parcel);
+        for run in parcel.spans.chunk_by(|a, b| a.trace_id == b.trace_id) {
+            self.insert_run(request, run);
+        }
+        self.keep_within_memory();
+    }
+
+    /// Gives out traces that are complete, until they are a batch ([`Limits::batch_spans`]). Returns whether there may be
+    /// more: then call again when the batch is done.
+    #[must_use = "true: more traces are complete, call again"]
+    pub fn poll(&mut self, now: Time, out: &mut Vec<Trace>) -> bool {
+        self.set_clock(now);
+        self.tidy();
+        let mut batch = Batch::new(&self.limits, out);
+        while !batch.is_full() {
+            if let Some(trace) = self.waiting.pop_front() {
+                batch.push(trace);
+                continue;
+            }
+            let Some(visit) = self.deadlines.next(self.now) else {
+                return false;
+            };
+            if let Some(trace) = self.visit(visit) {
+                batch.push(trace);
+            }
+        }
+        true
+    }
+
+    /// No trace completes before this, unless spans come; none without open traces. It may be early, never late.
+    pub fn next_deadline(&self) -> Option<Time> {
+        if self.waiting.is_empty() {
+            return self.deadlines.earliest();
+        }
+        Some(self.now)
+    }
+
+    /// Completes every open trace, oldest first, and gives out a batch as [`Shard::poll`] does. Returns whether there are
+    /// more.
+    #[must_use = "true: more traces are open, call again"]
+    pub fn drain(&mut self, now: Time, mode: DrainMode, out: &mut Vec<Trace>) -> bool {
+        self.set_clock(now);
+        let mut batch = Batch::new(&self.limits, out);
+        while !batch.is_full() {
+            if let Some(trace) = self.waiting.pop_front() {
+                batch.push(trace);
+                continue;
+            }
+            let Some(oldest) = self.traces.oldest() else {
+                return false;
+            };
+            let completion = self.last_verdict(oldest, mode);
+            if let Some(trace) = self.complete(oldest, completion) {
+                batch.push(trace);
+            }
+        }
+        true
+    }
+
+    /// Takes a trace back: the requests that only it needed are let go, and its references name nothing any more.
+    pub fn release(&mut self, trace: Trace) {
+        for span in trace.spans {
+            self.requests.take_back(span);
+        }
+    }
+
+    /// The bytes of a span of a trace that was given out.
+    pub fn span(&self, span: SpanRef) -> &[u8] {
+        self.requests.span(span)
+    }
+
+    pub fn counters(&self) -> Counters {
+        let totals = self.requests.totals();
+        Counters {
+            open_traces: self.traces.len() as u64,
+            open_spans: totals.open_spans,
+            open_bytes: totals.open,
+            memory_bytes: self.memory(),
+            dead_bytes: totals.dead,
+            held_requests: self.requests.len() as u64,
+            held_bytes: totals.share,
+            waiting: self.waiting.len() as u64,
+            remembered: self.decided.len() as u64,
+            ..self.counters
+        }
+    }
+
+    /// A clock that goes back is a clock that stands.
+    fn set_clock(&mut self, now: Time) {
+        self.now = self.now.max(now);
+    }
+
+    /// Spans of one trace.
+    fn insert_run(&mut self, request: u32, run: &[ScannedSpan]) {
+        let Some(first) = run.first() else {
+            return;
+        };
+        let Some(index) = self.find_or_open(&first.trace_id) else {
+            self.drop_late(request, run);
+            return;
+        };
+        if let Some(open) = self.traces.get_mut(index) {
+            open.last = self.now;
+            open.flags &= !(LOOKED | REMOTE_ROOT);
+            if run.iter().any(|span| span.is_root) {
+                open.flags |= HAS_ROOT;
+            }
+            let settled = self.now.after(self.limits.settle);
+            if self.deadlines.is_after(open.spoke, settled) {
+                open.spoke = self.deadlines.put(index, settled);
+            }
+            let spans = open.spans.len() + run.len();
+            let bytes = u64::from(open.bytes) + super::trace::span_bytes(run);
+            let capped =
+                spans >= self.limits.trace_spans as usize || bytes >= self.limits.trace_bytes;
+            if capped || open.flags & WATCHED != 0 {
+                self.insert_slowly(index, request, run);
+                return;
+            }
+        }
+        self.traces.extend(index, request, run);
+    }
+
+    /// The open trace with this id, opened if need be; none if it was decided already.
+    fn find_or_open(&mut self, id: &[u8; 16]) -> Option<u32> {
+        let hash = self.table.hash(id);
+        let next = self.traces.next();
+        let same = |place| match place {
+            Place::Open(index) => self.traces.is(index, id),
+            Place::Decided(number) => self.decided.is(number, id),
+        };
+        match self.table.find_or_enter(hash, same, || Place::Open(next)) {
+            Some(Place::Open(index)) => return Some(index),
+            Some(Place::Decided(number)) => {
+                if !self.decided.is_over(number, self.now) {
+                    return None;
+                }
+                let new = Place::Open(next);
+                self.table.replace(hash, Place::Decided(number), new);
+            }
+            None => {}
+        }
+        if self.traces.len() == 0 {
+            self.deadlines.skip_to(self.now);
+        }
+        self.counters.opened += 1;
+        Some(self.traces.open(*id, self.now))
+    }
+
+    fn drop_late(&mut self, request: u32, spans: &[ScannedSpan]) {
+        self.counters.late += spans.len() as u64;
+        for span in spans {
+            self.requests.drop_open(reference(request, span));
+        }
+    }
+
+    /// Span by span, for a trace at a cap: the one that reaches it completes the trace, and those behind it are late.
+    fn insert_slowly(&mut self, index: u32, request: u32, run: &[ScannedSpan]) {
+        for (at, span) in run.iter().enumerate() {
+            self.add_watched(index, request, span);
+            if let Some(completion) = self.cap_reached(index) {
+                let trace = self.complete(index, completion);
+                self.waiting.extend(trace);
+                self.drop_late(request, run.get(at + 1..).unwrap_or_default());
+                return;
+            }
+        }
+    }
+
+    fn add_watched(&mut self, index: u32, request: u32, span: &ScannedSpan) {
+        let Some(watched) = self.watched.get_mut(&index) else {
+            self.traces
+                .extend(index, request, std::slice::from_ref(span));
+            return;
+        };
+        let Some(open) = self.traces.get_mut(index) else {
+            return;
+        };
+        self.watched_bytes -= watched.bytes();
+        let new = reference(request, span);
+        let had = open.spans.capacity();
+        let fate = watched.add(&self.requests, &mut open.spans, new);
+        let grown = open.spans.capacity() - had;
+        open.bytes = open.bytes.saturating_add(new.range.len);
+        if let Fate::Duplicate(surplus) = fate {
+            open.bytes = open.bytes.saturating_sub(surplus.range.len);
+            self.counters.duplicates += 1;
+            self.requests.drop_open(surplus);
+        }
+        self.watched_bytes += watched.bytes();
+        self.traces.has_grown(grown);
+    }
+
+    /// Which cap the trace has reached. If only duplicates took it there, they go, and it is watched from now on.
+    fn cap_reached(&mut self, index: u32) -> Option<Completion> {
+        let reached = self.cap_of(index)?;
+        let open = self.traces.get_mut(index)?;
+        if open.flags & WATCHED != 0 {
+            return Some(reached);
+        }
+        self.completer.deduplicate(&self.requests, &mut open.spans);
+        open.flags |= WATCHED;
+        let bytes: u64 = open
+            .spans
+            .iter()
+            .map(|span| u64::from(span.range.len))
+            .sum();
+        open.bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let duplicates = Duplicates::new(self.completer.identities());
+        self.drop_duplicates();
+        self.watched_bytes += duplicates.bytes();
+        self.watched.insert(index, duplicates);
+        self.cap_of(index)
+    }
+
+    fn cap_of(&self, index: u32) -> Option<Completion> {
+        let open = self.traces.get(index)?;
+        if open.spans.len() >= self.limits.trace_spans as usize {
+            return Some(Completion::SpanCap);
+        }
+        (u64::from(open.bytes) >= self.limits.trace_bytes).then_some(Completion::ByteCap)
+    }
+
+    /// Lets go of the duplicates that the completer found.
+    fn drop_duplicates(&mut self) {
+        self.counters.duplicates += self.completer.duplicates.len() as u64;
+        for &span in &self.completer.duplicates {
+            self.requests.drop_open(span);
+        }
+    }
+
+    /// What counts against the bound on memory.
+    fn memory(&self) -> u64 {
+        let totals = self.requests.totals();
+        totals.open + totals.dead + totals.rest + self.traces.bytes() + self.watched_bytes
+    }
+
+    fn keep_within_memory(&mut self) {
+        while self.memory() > self.limits.memory_bytes {
+            if self.compact_above(0) {
+                continue;
+            }
+            let Some(oldest) = self.traces.oldest() else {
+                return;
+            };
+            let trace = self.complete(oldest, Completion::Evicted);
+            self.waiting.extend(trace);
+        }
+    }
+
+    /// What need not happen at once: forgetting, and copying out of half-dead requests.
+    fn tidy(&mut self) {
+        for _ in 0..FORGET_AT_ONCE {
+            let Some((id, number)) = self.decided.forget_ended(self.now) else {
+                break;
+            };
+            self.forget(&id, number);
+        }
+        self.compact_above(self.limits.dead_bytes);
+    }
+
+    /// Compacts if dead bytes are more than `tolerated` and three tenths of the others. At a quarter there would be
+    /// something to copy, so this can't happen twice in a row.
+    fn compact_above(&mut self, tolerated: u64) -> bool {
+        let totals = self.requests.totals();
+        let others = totals.open + totals.out + totals.rest;
+        let wanted = totals.dead > tolerated.saturating_add(others * 3 / 10);
+        if wanted {
+            self.counters.compactions += 1;
+            self.counters.compacted_spans += compact(&mut self.traces, &mut self.requests);
+        }
+        wanted
+    }
+
+    fn forget(&mut self, id: &[u8; 16], number: u32) {
+        let hash = self.table.hash(id);
+        self.table.remove(hash, Place::Decided(number));
+    }
+
+    /// Looks at a trace whose time may have come: completes it, or puts it back.
+    fn visit(&mut self, visit: Visit) -> Option<Trace> {
+        let index = visit.index;
+        if self.traces.get(index)?.spoke != visit.spoke || visit.spoke == NOWHERE {
+            return None;
+        }
+        match self.verdict(index)? {
+            Verdict::Complete(completion) => self.complete(index, completion),
+            Verdict::Wait(at) => {
+                let spoke = self.deadlines.put(index, at);
+                self.traces.get_mut(index)?.spoke = spoke;
+                None
+            }
+            // Looked at already.
+            Verdict::Look => None,
+        }
+    }
+
+    fn verdict(&mut self, index: u32) -> Option<Verdict> {
+        let verdict = judge(self.traces.get(index)?, &self.limits, self.now);
+        if verdict != Verdict::Look {
+            return Some(verdict);
+        }
+        self.look_for_remote_root(index);
+        Some(judge(self.traces.get(index)?, &self.limits, self.now))
+    }
+
+    fn look_for_remote_root(&mut self, index: u32) -> bool {
+        let Some(open) = self.traces.get_mut(index) else {
+            return false;
+        };
+        let found = self.completer.has_remote_root(&self.requests, &open.spans);
+        open.flags |= if found { LOOKED | REMOTE_ROOT } else { LOOKED };
+        found
+    }
+
+    /// The verdict of a trace that nothing more will come for.
+    fn last_verdict(&mut self, index: u32, mode: DrainMode) -> Completion {
+        if let Some(Verdict::Complete(completion)) = self.verdict(index) {
+            return completion;
+        }
+        let flags = self.traces.get(index).map_or(0, |open| open.flags);
+        let has_root = match mode {
+            DrainMode::Stop => flags & (HAS_ROOT | REMOTE_ROOT) != 0,
+            DrainMode::End => {
+                flags & (HAS_ROOT | REMOTE_ROOT) != 0 || self.look_for_remote_root(index)
+            }
+        };
+        if has_root {
+            Completion::Root
+        } else {
+            Completion::Drained
+        }
+    }
+
+    /// Takes a trace out of the open ones and remembers it.
+    fn complete(&mut self, index: u32, completion: Completion) -> Option<Trace> {
+        let open = self.traces.close(index)?;
+        if open.flags & WATCHED != 0
+            && let Some(watched) = self.watched.remove(&index)
+        {
+            self.watched_bytes -= watched.bytes();
+        }
+        let mut spans = open.spans;
+        let facts = self.completer.finish(&self.requests, &mut spans);
+        self.drop_duplicates();
+        for &span in &spans {
+            self.requests.give(span);
+        }
+        self.remember(open.id, index);
+        self.counters.completed[completion as usize] += 1;
+        Some(Trace {
+            id: open.id,
+            spans,
+            completion,
+            missing_parents: facts.missing_parents,
+            dropped: facts.dropped,
+        })
+    }
+
+    fn remember(&mut self, id: [u8; 16], index: u32) {
+        let hash = self.table.hash(&id);
+        if self.decided.is_off() {
+            self.table.remove(hash, Place::Open(index));
+            return;
+        }
+        let number = self.decided.add(id, self.now);
+        self.table
+            .replace(hash, Place::Open(index), Place::Decided(number));
+        if let Some((id, number)) = self.decided.forget_surplus() {
+            self.counters.forgotten += 1;
+            self.forget(&id, number);
+        }
+    }
+}
+
+impl Requests for Shard {
+    fn request(&self, index: u32) -> &Request {
+        self.requests.request(index)
+    }
+}
+
+/// Traces given out by one call.
+struct Batch<'a> {
+    out: &'a mut Vec<Trace>,
+    spans_left: u64,
+    bytes_left: u64,
+}
+
+impl Batch<'_> {
+    fn new<'a>(limits: &Limits, out: &'a mut Vec<Trace>) -> Batch<'a> {
+        Batch {
+            out,
+            spans_left: u64::from(limits.batch_spans).max(1),
+            bytes_left: limits.batch_bytes.max(1),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.spans_left == 0 || self.bytes_left == 0
+    }
+
+    fn push(&mut self, trace: Trace) {
+        let bytes: u64 = trace
+            .spans
+            .iter()
+            .map(|span| u64::from(span.range.len))
+            .sum();
+        self.spans_left = self.spans_left.saturating_sub(trace.spans.len() as u64);
+        self.bytes_left = self.bytes_left.saturating_sub(bytes);
+        self.out.push(trace);
+    }
+}

@@ -1,0 +1,200 @@
+//! Traces to columns, a trace at a time: read its spans, order them, append their rows.
+
+use super::batch::{Column, Columns, NONE};
+use super::intrinsics::{self, Ordered};
+use super::items::{Kind, Reader};
+use super::projection::{Intrinsic, Projection, Width};
+use super::read::{Items, Spans, hex_symbol};
+use super::sections::Sections;
+use super::tree::Tree;
+use crate::assemble::trace::{Requests, Trace};
+
+/// Buffers that one trace, or the batch, needs on the way.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    spans: Spans,
+    sections: Sections,
+    tree: Tree,
+    items: Reader,
+}
+
+impl Columns {
+    /// Replaces what the columns hold by `traces`, whose spans lie in `requests`.
+    pub fn project(&mut self, projection: &Projection, requests: &impl Requests, traces: &[Trace]) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        self.reset(projection, traces);
+        scratch.sections.clear();
+        let mut items = Items::default();
+        for trace in traces {
+            self.project_trace(projection, requests, trace, &mut scratch, &mut items);
+        }
+        for &(intrinsic, index) in &projection.plan.intrinsics {
+            let end = match intrinsic {
+                Intrinsic::Events => self.events,
+                Intrinsic::Links => self.links,
+                _ => continue,
+            };
+            if let Some(Column::W32(offsets)) = self.columns.get_mut(index) {
+                offsets.push(end);
+            }
+        }
+        self.invalid_utf8 = self.symbols.invalid_utf8();
+        self.scratch = scratch;
+    }
+
+    fn reset(&mut self, projection: &Projection, traces: &[Trace]) {
+        self.symbols.reset(&projection.constants);
+        self.offsets.clear();
+        self.offsets.push(0);
+        self.order.clear();
+        self.starts.clear();
+        self.events = 0;
+        self.links = 0;
+        self.invalid_utf8 = 0;
+        self.columns.truncate(projection.columns.len());
+        for (index, key) in projection.columns.iter().enumerate() {
+            match self.columns.get_mut(index) {
+                Some(column) if column.width() == key.width() => column.clear(),
+                Some(column) => *column = Column::new(key.width()),
+                None => self.columns.push(Column::new(key.width())),
+            }
+        }
+        // Attributes are written where they are found, so the rest has to be missing from the start.
+        let rows = traces.iter().map(|trace| trace.spans.len()).sum();
+        for &column in &projection.plan.attributes {
+            if let Some(column) = self.columns.get_mut(column) {
+                column.resize(rows);
+            }
+        }
+    }
+
+    fn project_trace<'a>(
+        &mut self,
+        projection: &Projection,
+        requests: &'a impl Requests,
+        trace: &Trace,
+        scratch: &mut Scratch,
+        items: &mut Items<'a>,
+    ) {
+        let plan = &projection.plan;
+        let Scratch {
+            spans,
+            sections,
+            tree,
+            items: reader,
+        } = scratch;
+        spans.clear(plan);
+        items.events.clear();
+        items.links.clear();
+        for span in &trace.spans {
+            let request = requests.request(span.request);
+            let section = sections.of(span, request, plan, &mut self.symbols);
+            spans.read(
+                request.slice(span.range),
+                section,
+                plan,
+                &mut self.symbols,
+                items,
+            );
+        }
+        tree.build(&spans.nodes);
+
+        let base = self.order.len() as u32;
+        let start = spans.nodes.iter().map(|node| node.start).min().unwrap_or(0);
+        self.order.extend(
+            tree.order
+                .iter()
+                .filter_map(|&position| trace.spans.get(position as usize)),
+        );
+        self.offsets.push(self.order.len() as u32);
+        self.starts.push(start);
+        self.append_attributes(base as usize, spans, sections, tree);
+        let trace_id = if plan.wanted.trace_id {
+            hex_symbol(&trace.id, &mut self.symbols)
+        } else {
+            NONE
+        };
+        let ordered = Ordered {
+            spans,
+            sections,
+            tree,
+            base,
+            start,
+            trace_id,
+        };
+        for &(intrinsic, index) in &plan.intrinsics {
+            let Some(column) = self.columns.get_mut(index) else {
+                continue;
+            };
+            let (lists, mut row) = match intrinsic {
+                Intrinsic::Events => (&items.events, self.events),
+                Intrinsic::Links => (&items.links, self.links),
+                _ => {
+                    intrinsics::append(intrinsic, column, ordered);
+                    continue;
+                }
+            };
+            let Column::W32(offsets) = column else {
+                continue;
+            };
+            for &position in &tree.order {
+                offsets.push(row);
+                row += lists.of(position as usize).len() as u32;
+            }
+        }
+        for (kind, plan, lists, rows) in [
+            (Kind::Event, &plan.events, &items.events, &mut self.events),
+            (Kind::Link, &plan.links, &items.links, &mut self.links),
+        ] {
+            if plan.read {
+                reader.append(
+                    kind,
+                    plan,
+                    lists,
+                    &tree.order,
+                    *rows,
+                    start,
+                    &mut self.columns,
+                    &mut self.symbols,
+                );
+                *rows += lists.len() as u32;
+            }
+        }
+    }
+
+    /// What a section gives its spans first, then what they have themselves.
+    fn append_attributes(&mut self, base: usize, spans: &Spans, sections: &Sections, tree: &Tree) {
+        for (row, &position) in (base..).zip(&tree.order) {
+            let Some(facts) = spans.facts.get(position as usize) else {
+                continue;
+            };
+            for &(column, cell) in sections.cells(facts.section) {
+                if let Some(column) = self.columns.get_mut(column as usize) {
+                    column.set(row, cell);
+                }
+            }
+        }
+        for hit in &spans.hits {
+            if let (Some(&row), Some(column)) = (
+                tree.rows.get(hit.span as usize),
+                self.columns.get_mut(hit.column as usize),
+            ) {
+                column.set(base + row as usize, hit.cell);
+            }
+        }
+    }
+}
+
+impl Column {
+    fn new(width: Width) -> Column {
+        match width {
+            Width::W32 => Column::W32(Vec::new()),
+            Width::W64 => Column::W64(Vec::new()),
+            Width::W8 => Column::W8(Vec::new()),
+            Width::Attribute => Column::Attribute {
+                tags: Vec::new(),
+                values: Vec::new(),
+            },
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What each rule did, counted over all workers. Written with relaxed atomics once a call, read by metrics.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::fault::{Fault, FaultKind};
+
+/// Counters of one rule.
+#[derive(Debug, Default)]
+pub struct Counters {
+    evaluations: AtomicU64,
+    traces: AtomicU64,
+    findings: AtomicU64,
+    faults: [AtomicU64; FaultKind::ALL.len()],
+    input_too_large: AtomicU64,
+    unjudged: AtomicU64,
+    instances: AtomicU64,
+    nanoseconds: AtomicU64,
+    last_fault: Mutex<Option<Fault>>,
+}
+
+/// A reading of [`Counters`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Calls of `evaluate`.
+    pub evaluations: u64,
+    /// Candidate traces that were given to the rule.
+    pub traces: u64,
+    pub findings: u64,
+    /// In the order of [`FaultKind::ALL`].
+    pub faults: [u64; FaultKind::ALL.len()],
+    /// Traces that no instance of the rule has the memory for. The host's bound, not the rule's fault.
+    pub input_too_large: u64,
+    /// Candidate traces without a verdict, since the rule had faulted in their batch or the pool was full.
+    pub unjudged: u64,
+    /// Instances made.
+    pub instances: u64,
+    /// Wall time of all calls.
+    pub nanoseconds: u64,
+}
+
+impl Counts {
+    /// Faults of one kind.
+    pub fn faults(&self, kind: FaultKind) -> u64 {
+        self.faults[kind as usize]
+    }
+
+    /// Faults of any kind.
+    pub fn all_faults(&self) -> u64 {
+        self.faults.iter().sum()
+    }
+}
+
+impl Counters {
+    pub fn read(&self) -> Counts {
+        Counts {
+            evaluations: self.evaluations.load(Relaxed),
+            traces: self.traces.load(Relaxed),
+            findings: self.findings.load(Relaxed),
+            faults: std::array::from_fn(|kind| self.faults[kind].load(Relaxed)),
+            input_too_large: self.input_too_large.load(Relaxed),
+            unjudged: self.unjudged.load(Relaxed),
+            instances: self.instances.load(Relaxed),
+            nanoseconds: self.nanoseconds.load(Relaxed),
+        }
+    }
+
+    /// The latest fault, for whoever asks why.
+    pub fn last_fault(&self) -> Option<Fault> {
+        self.last_fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn called(&self, traces: usize, nanoseconds: u64) {
+        self.evaluations.fetch_add(1, Relaxed);
+        self.traces.fetch_add(traces as u64, Relaxed);
+        self.nanoseconds.fetch_add(nanoseconds, Relaxed);
+    }
+
+    pub(super) fn found(&self, findings: usize) {
+        if findings > 0 {
+            self.findings.fetch_add(findings as u64, Relaxed);
+        }
+    }
+
+    pub(super) fn input_too_large(&self) {
+        self.input_too_large.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn unjudged(&self, traces: usize) {
+        self.unjudged.fetch_add(traces as u64, Relaxed);
+    }
+
+    pub(super) fn instance_made(&self) {
+        self.instances.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a fault. Returns whether it is the first of its kind, which is the one worth a line in the log.
+    pub(super) fn faulted(&self, fault: Fault) -> bool {
+        let before = self.faults[fault.kind as usize].fetch_add(1, Relaxed);
+        *self
+            .last_fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(fault);
+        before == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_counted_by_kind_and_the_first_of_a_kind_is_news() {
+        let counters = Counters::default();
+        assert!(counters.faulted(Fault::new(FaultKind::Trap, "a")));
+        assert!(!counters.faulted(Fault::new(FaultKind::Trap, "b")));
+        assert!(counters.faulted(Fault::new(FaultKind::Start, "c")));
+        let counts = counters.read();
+        assert_eq!(counts.faults(FaultKind::Trap), 2);
+        assert_eq!(counts.faults(FaultKind::Start), 1);
+        assert_eq!(counts.all_faults(), 3);
+        assert_eq!(
+            counters.last_fault(),
+            Some(Fault::new(FaultKind::Start, "c"))
+        );
+    }
+
+    #[test]
+    fn the_order_of_all_is_that_of_the_discriminants() {
+        for (index, kind) in FaultKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, index);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Columns of a batch in, findings out: each rule is a WebAssembly component that runs in a sandbox of its own.
+//!
+//! ```text
+//! bytes -> Rule::load -> RuleSet { rules, projection, candidate index }
+//! (RuleSet, Columns) -> candidates of each rule -> gather their traces -> call -> checked findings
+//! ```
+//! Whatever a rule does (trap, loop, grow, lie) is counted against that rule; the batch and the other rules go on.
+
+mod bindings;
+pub mod candidates;
+pub mod counters;
+mod deadline;
+pub mod fault;
+mod finding;
+mod gather;
+pub mod inspect;
+mod instance;
+mod layout;
+pub mod limits;
+pub mod manifest;
+pub mod rule;
+mod runtime;
+pub mod set;
+mod warm;
+pub mod worker;
+
+pub use counters::{Counters, Counts};
+pub use fault::FaultKind;
+pub use finding::{Finding, Value};
+pub use limits::{EngineLimits, LimitsError};
+pub use manifest::Manifest;
+pub use rule::{LoadError, Rule};
+pub use runtime::{Engine, EngineError};
+pub use set::RuleSet;
+pub use worker::Worker;

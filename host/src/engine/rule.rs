@@ -1,0 +1,264 @@
+//! A component's bytes to a rule: compiled, without imports, asked for its manifest.
+//!
+//! Everything that can fail does so here, before the rule is published.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
+use wit_component::ComponentEncoder;
+
+use super::bindings::BatchRulePre;
+use super::counters::{Counters, Counts};
+use super::fault::Fault;
+use super::instance::{self, Instance, StartError, State};
+use super::layout::Layout;
+use super::manifest::{Manifest, ManifestError};
+use super::runtime::Engine;
+
+/// A loaded rule. Shared by all workers and by every rule set that holds it, so that its instances stay warm while other
+/// rules change.
+pub struct Rule {
+    /// The manifest's id.
+    pub id: String,
+    /// The first 32 hex digits of the BLAKE3 hash of the component's bytes.
+    pub version: String,
+    pub manifest: Manifest,
+    /// The file that it came from.
+    pub origin: PathBuf,
+    /// Unlike any other rule that this process loaded.
+    key: u64,
+    component_bytes: usize,
+    layout: Layout,
+    component: Component,
+    pre: BatchRulePre<State>,
+    counters: Counters,
+}
+
+/// Why a component is no rule.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("{origin}: it is neither a WebAssembly component nor a core module")]
+    NotWasm { origin: String },
+    #[error("{origin}: it is {bytes} bytes long, at most {most} are allowed")]
+    TooLarge {
+        origin: String,
+        bytes: usize,
+        most: usize,
+    },
+    #[error(
+        "{origin}: it is a core module that does not say which world it is of; build it with the SDK or \
+         `betrace compile`, or wrap it with `wasm-tools component new`"
+    )]
+    NoWorld { origin: String },
+    #[error("{origin}: the core module is not what its own WIT says: {reason}")]
+    Encode { origin: String, reason: String },
+    #[error("{origin}: it does not compile: {reason}")]
+    Compile { origin: String, reason: String },
+    #[error("{origin}: it imports {}, but a rule may import nothing; build it without WASI", .imports.join(", "))]
+    Imports {
+        origin: String,
+        imports: Vec<String>,
+    },
+    #[error("{origin}: it is not a `betrace:rule/batch-rule`: {reason}")]
+    World { origin: String, reason: String },
+    #[error("{origin}: no instance can be made of it: {fault}")]
+    Start { origin: String, fault: Fault },
+    #[error(
+        "{origin}: all {instances} instances of the pool are in use; raise the limit on instances or load again"
+    )]
+    PoolFull { origin: String, instances: usize },
+    #[error("{origin}: `describe` failed: {fault}")]
+    Describe { origin: String, fault: Fault },
+    #[error("{origin}: its manifest is not valid: {error}")]
+    Manifest {
+        origin: String,
+        error: ManifestError,
+    },
+}
+
+impl Rule {
+    /// Loads a component, or a core module that carries the WIT of `batch-rule`. `origin` is where it came from.
+    pub fn load(
+        engine: &Engine,
+        bytes: &[u8],
+        origin: impl AsRef<Path>,
+    ) -> Result<Self, LoadError> {
+        let path = origin.as_ref();
+        let origin = || path.display().to_string();
+        let most = engine.limits().component_bytes;
+        if bytes.len() > most {
+            return Err(LoadError::TooLarge {
+                origin: origin(),
+                bytes: bytes.len(),
+                most,
+            });
+        }
+        let bytes = component_bytes(bytes, origin)?;
+        let component =
+            Component::new(engine.wasm(), &bytes).map_err(|error| LoadError::Compile {
+                origin: origin(),
+                reason: format!("{error:#}"),
+            })?;
+        let imports = imports(engine, &component);
+        if !imports.is_empty() {
+            return Err(LoadError::Imports {
+                origin: origin(),
+                imports,
+            });
+        }
+        let pre = instance::prepare(engine, &component).map_err(|error| LoadError::World {
+            origin: origin(),
+            reason: format!("{error:#}"),
+        })?;
+        // Thrown away after one call: what a rule does in `describe` can't reach what it sees later.
+        let mut instance = Instance::start(engine, &pre).map_err(|error| match error {
+            StartError::Fault(fault) => LoadError::Start {
+                origin: origin(),
+                fault,
+            },
+            StartError::PoolFull => LoadError::PoolFull {
+                origin: origin(),
+                instances: engine.limits().instances(),
+            },
+        })?;
+        let manifest = instance.describe().map_err(|fault| LoadError::Describe {
+            origin: origin(),
+            fault,
+        })?;
+        let manifest = Manifest::check(manifest).map_err(|error| LoadError::Manifest {
+            origin: origin(),
+            error,
+        })?;
+        Ok(Self {
+            id: manifest.id.clone(),
+            version: version(&bytes),
+            layout: Layout::new(&manifest),
+            manifest,
+            origin: path.to_owned(),
+            key: next_key(),
+            component_bytes: bytes.len(),
+            component,
+            pre,
+            counters: Counters::default(),
+        })
+    }
+
+    /// What it did so far, over all workers.
+    pub fn counts(&self) -> Counts {
+        self.counters.read()
+    }
+
+    /// Its latest fault.
+    pub fn last_fault(&self) -> Option<Fault> {
+        self.counters.last_fault()
+    }
+
+    pub(super) fn key(&self) -> u64 {
+        self.key
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The size of the component.
+    pub fn component_bytes(&self) -> usize {
+        self.component_bytes
+    }
+
+    pub(super) fn component(&self) -> &Component {
+        &self.component
+    }
+
+    pub(super) fn instance(self: &Arc<Self>, engine: &Engine) -> Result<Instance, StartError> {
+        let instance = Instance::start(engine, &self.pre)?;
+        self.counters.instance_made();
+        Ok(instance)
+    }
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rule")
+            .field("id", &self.id)
+            .field("version", &self.version)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The version of a component: its content's hash.
+pub fn version(component: &[u8]) -> String {
+    /// 128 bits: no two versions of a rule meet by chance, and a signal's line stays short.
+    const HEX_DIGITS: usize = 32;
+    let mut hex = blake3::hash(component).to_hex().to_string();
+    hex.truncate(HEX_DIGITS);
+    hex
+}
+
+/// A component as it is; a core module wrapped into the component that its custom section describes.
+fn component_bytes<'a>(
+    bytes: &'a [u8],
+    origin: impl Fn() -> String,
+) -> Result<Cow<'a, [u8]>, LoadError> {
+    if wasmparser::Parser::is_component(bytes) {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    if !wasmparser::Parser::is_core_wasm(bytes) {
+        return Err(LoadError::NotWasm { origin: origin() });
+    }
+    if !has_wit(bytes) {
+        return Err(LoadError::NoWorld { origin: origin() });
+    }
+    ComponentEncoder::default()
+        .validate(true)
+        .module(bytes)
+        .and_then(|mut encoder| encoder.encode())
+        .map(Cow::Owned)
+        .map_err(|error| LoadError::Encode {
+            origin: origin(),
+            reason: format!("{error:#}"),
+        })
+}
+
+/// Whether a core module carries the custom section that wit-bindgen and wit-component write.
+fn has_wit(module: &[u8]) -> bool {
+    wasmparser::Parser::new(0).parse_all(module).map_while(Result::ok).any(|payload| {
+        matches!(payload, wasmparser::Payload::CustomSection(section) if section.name().starts_with("component-type"))
+    })
+}
+
+/// What a component imports, but for interfaces of nothing but types: those are how WIT names the types of exports.
+fn imports(engine: &Engine, component: &Component) -> Vec<String> {
+    let wasm = engine.wasm();
+    component
+        .component_type()
+        .imports(wasm)
+        .filter(|(_, import)| !is_types(wasm, &import.ty))
+        .map(|(name, _)| format!("`{name}`"))
+        .collect()
+}
+
+fn is_types(wasm: &wasmtime::Engine, item: &ComponentItem) -> bool {
+    match item {
+        ComponentItem::Type(_) => true,
+        ComponentItem::ComponentInstance(instance) => instance
+            .exports(wasm)
+            .all(|(_, export)| is_types(wasm, &export.ty)),
+        _ => false,
+    }
+}
+
+fn next_key() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

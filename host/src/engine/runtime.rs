@@ -1,0 +1,155 @@
+//! The engine: wasmtime configured for many small, untrusted rules, and the thread that ticks their deadlines.
+//!
+//! One engine a process. Instances come from its pool, whose size is fixed here: a slot of 16 MiB of address space each
+//! instead of wasmtime's 4 GiB, and bounds checked by code instead of by 4 GiB of unmapped pages.
+
+use std::io;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use wasmtime::component::Linker;
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use super::deadline::Clock;
+use super::instance::State;
+use super::limits::{self, EngineLimits, LimitsError};
+
+/// Compiles and runs rules within its limits.
+pub struct Engine {
+    wasm: wasmtime::Engine,
+    /// Empty: a rule imports nothing.
+    linker: Linker<State>,
+    limits: EngineLimits,
+    clock: Clock,
+    _ticker: Ticker,
+}
+
+/// No engine could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
+    #[error(
+        "could not make the WebAssembly engine for {instances} instances of {memory_bytes} bytes: {reason}; lower `warm-instances` or `memory`"
+    )]
+    Wasm {
+        instances: usize,
+        memory_bytes: usize,
+        reason: String,
+    },
+    #[error("could not start the thread that ticks the deadlines")]
+    Ticker(#[source] io::Error),
+}
+
+impl Engine {
+    pub fn new(limits: EngineLimits) -> Result<Self, EngineError> {
+        limits.validate()?;
+        let wasm =
+            wasmtime::Engine::new(&configure(&limits)).map_err(|error| EngineError::Wasm {
+                instances: limits.instances(),
+                memory_bytes: limits.memory_bytes,
+                reason: format!("{error:#}"),
+            })?;
+        let ticker = Ticker::start(&wasm).map_err(EngineError::Ticker)?;
+        Ok(Self {
+            linker: Linker::new(&wasm),
+            wasm,
+            limits,
+            clock: Clock::new(),
+            _ticker: ticker,
+        })
+    }
+
+    pub fn limits(&self) -> &EngineLimits {
+        &self.limits
+    }
+
+    pub(super) fn wasm(&self) -> &wasmtime::Engine {
+        &self.wasm
+    }
+
+    pub(super) fn linker(&self) -> &Linker<State> {
+        &self.linker
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+fn configure(limits: &EngineLimits) -> Config {
+    // Both fit: `validate` bounds them far below.
+    let instances = u32::try_from(limits.instances()).unwrap_or(u32::MAX);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(limits::CORE_INSTANCES))
+        .total_memories(instances)
+        .total_tables(instances.saturating_mul(limits::TABLES))
+        .max_core_instances_per_component(limits::CORE_INSTANCES)
+        // One, so that an instance is a slot and the pool can be counted in instances.
+        .max_memories_per_component(1)
+        .max_tables_per_component(limits::TABLES)
+        .max_tables_per_module(limits::TABLES)
+        .max_memory_size(limits.memory_bytes)
+        .table_elements(limits.table_elements);
+
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .memory_reservation(limits.memory_bytes as u64)
+        .memory_guard_size(limits::GUARD_BYTES)
+        .guard_before_linear_memory(false)
+        // A copy-on-write image is a file descriptor for every rule, and a process often has 1,024. Rules have few
+        // kilobytes of data, which are copied when an instance is made.
+        .memory_init_cow(false)
+        .epoch_interruption(true)
+        .max_wasm_stack(limits.stack_bytes)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false);
+    config
+}
+
+/// The thread that advances the epoch. It ends with the engine.
+struct Ticker {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(engine: &wasmtime::Engine) -> io::Result<Self> {
+        let (stop, stopped) = bounded::<()>(0);
+        let engine = engine.weak();
+        let thread = std::thread::Builder::new()
+            .name("epoch".into())
+            .spawn(move || {
+                while stopped.recv_timeout(limits::TICK) == Err(RecvTimeoutError::Timeout) {
+                    let Some(engine) = engine.upgrade() else {
+                        return;
+                    };
+                    engine.increment_epoch();
+                }
+            })?;
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // It ticks and nothing else, so there is no panic to pass on.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! A batch's columns to findings, rule by rule, on one thread.
+//!
+//! A fault ends the part of one rule in one batch: it is counted, the instance is dropped (the next call makes a fresh
+//! one), and the findings of all other rules are what they would have been without it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use foldhash::{HashSet, HashSetExt};
+
+use super::bindings::betrace::rule::types::Batch;
+use super::candidates::Finder;
+use super::fault::{Fault, FaultKind};
+use super::finding::{self, Asked, Finding};
+use super::gather::{CallLimits, Gather, Reader, Taken};
+use super::instance::{Instance, StartError};
+use super::rule::Rule;
+use super::runtime::Engine;
+use super::set::RuleSet;
+use super::warm::Warm;
+use crate::assemble::trace::Trace;
+use crate::columns::batch::Columns;
+
+/// Evaluates rules. Each worker thread has its own, with its own instances.
+pub struct Worker {
+    engine: Arc<Engine>,
+    warm: Warm,
+    finder: Finder,
+    gather: Gather,
+    /// The rule set that the warm instances belong to.
+    set: Option<u64>,
+}
+
+/// Why a rule has no say in the rest of a batch.
+enum Stop {
+    Fault(Fault),
+    PoolFull,
+}
+
+impl Worker {
+    pub fn new(engine: Arc<Engine>) -> Self {
+        Self {
+            warm: Warm::new(engine.limits().warm_instances),
+            engine,
+            finder: Finder::default(),
+            gather: Gather::default(),
+            set: None,
+        }
+    }
+
+    /// Runs the rules of `set` over the traces that are candidates for each, and appends what they find, ordered by rule,
+    /// trace and clause. `columns` are `set.projection`'s of `traces`.
+    pub fn evaluate(
+        &mut self,
+        set: &RuleSet,
+        columns: &Columns,
+        traces: &[Trace],
+        findings: &mut Vec<Finding>,
+    ) {
+        debug_assert_eq!(
+            columns.offsets.len(),
+            traces.len() + 1,
+            "columns of other traces"
+        );
+        self.enter(set);
+        // Taken out, so that it can be read while instances are called.
+        let mut finder = std::mem::take(&mut self.finder);
+        finder.find(&set.candidates, columns);
+        for &rule in finder.touched() {
+            self.run(
+                set,
+                columns,
+                rule,
+                finder.traces(&set.candidates, rule),
+                findings,
+            );
+        }
+        self.finder = finder;
+    }
+
+    /// Instances that wait for their next call.
+    pub fn warm_instances(&self) -> usize {
+        self.warm.len()
+    }
+
+    fn enter(&mut self, set: &RuleSet) {
+        if self.set == Some(set.key) {
+            return;
+        }
+        self.set = Some(set.key);
+        self.finder = Finder::default();
+        let mut keys = HashSet::with_capacity(set.rules.len());
+        keys.extend(set.rules.iter().map(|rule| rule.key()));
+        self.warm.keep(|rule| keys.contains(&rule));
+    }
+
+    /// One rule over its candidate traces, in as many calls as their size asks for.
+    fn run(
+        &mut self,
+        set: &RuleSet,
+        columns: &Columns,
+        index: u32,
+        traces: &[u32],
+        findings: &mut Vec<Finding>,
+    ) {
+        let rule = &set.rules[index as usize];
+        let reader = Reader {
+            layout: rule.layout(),
+            binding: &set.bindings[index as usize],
+            offsets: set.offsets,
+            columns,
+            constants: set.projection.constants.len(),
+        };
+        let limits = self.engine.limits();
+        let clauses = rule.manifest.clauses.len();
+        let limits = CallLimits {
+            call_bytes: limits.call_bytes,
+            trace_bytes: limits.trace_bytes,
+            traces: (limits.findings / clauses.max(1)).max(1),
+        };
+        let mut rest = traces;
+        while !rest.is_empty() {
+            let (count, oversized) = match self.gather.take(&reader, rest, limits) {
+                Taken::Call { traces, oversized } => (traces, oversized),
+                Taken::TooLarge => {
+                    rule.counters().input_too_large();
+                    rest = &rest[1..];
+                    continue;
+                }
+            };
+            self.gather.write(&reader);
+            let (now, later) = rest.split_at(count);
+            let asked = Asked {
+                rule: index,
+                traces: now,
+                clauses,
+                most: self.engine.limits().findings,
+            };
+            match self.call(rule, &asked, findings) {
+                Ok(()) => {}
+                // One trace, more than a call should bring, and not enough memory for it: the host's bound.
+                Err(Stop::Fault(fault)) if oversized && fault.kind == FaultKind::Memory => {
+                    rule.counters().input_too_large();
+                }
+                Err(stop) => {
+                    rule.counters().unjudged(rest.len());
+                    if let Stop::Fault(fault) = stop {
+                        report(rule, fault);
+                    }
+                    return;
+                }
+            }
+            rest = later;
+        }
+    }
+
+    fn call(
+        &mut self,
+        rule: &Arc<Rule>,
+        asked: &Asked<'_>,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), Stop> {
+        // A breaker would stand here: a rule that keeps faulting is not worth an instance for each batch.
+        let mut instance = self.instance(rule)?;
+        let gather = &self.gather;
+        let batch = Batch {
+            traces: gather.traces() as u32,
+            spans: gather.spans,
+            events: gather.events,
+            links: gather.links,
+            symbols: gather.symbols,
+            w32: &gather.w32,
+            w64: &gather.w64,
+            w8: &gather.w8,
+        };
+        let before = findings.len();
+        let started = Instant::now();
+        let result = instance.evaluate(batch);
+        let nanoseconds = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        rule.counters().called(asked.traces.len(), nanoseconds);
+        result
+            .and_then(|found| finding::accept(found, asked, gather, findings))
+            .map_err(Stop::Fault)?;
+        rule.counters().found(findings.len() - before);
+        if instance.grown_bytes() <= self.engine.limits().keep_bytes {
+            self.warm.put(rule.key(), instance);
+        }
+        Ok(())
+    }
+
+    fn instance(&mut self, rule: &Arc<Rule>) -> Result<Instance, Stop> {
+        if let Some(instance) = self.warm.take(rule.key()) {
+            return Ok(instance);
+        }
+        self.warm.make_room();
+        loop {
+            match rule.instance(&self.engine) {
+                Ok(instance) => return Ok(instance),
+                Err(StartError::Fault(fault)) => return Err(Stop::Fault(fault)),
+                Err(StartError::PoolFull) if self.warm.evict() => {}
+                Err(StartError::PoolFull) => return Err(Stop::PoolFull),
+            }
+        }
+    }
+}
+
+fn report(rule: &Rule, fault: Fault) {
+    let (kind, message) = (fault.kind.name(), fault.message.clone());
+    if rule.counters().faulted(fault) {
+        tracing::warn!(
+            rule = rule.id,
+            version = rule.version,
+            fault = kind,
+            message,
+            "a rule faulted; further faults of this kind are only counted"
+        );
+    }
+}

@@ -1,0 +1,67 @@
+//! Complete traces in, signals out: columns, rules, evidence. One a thread; buffers and instances are kept.
+
+use std::sync::Arc;
+
+use crate::assemble::trace::{Requests, Trace};
+use crate::columns::batch::Columns;
+use crate::engine::{Engine, Finding, RuleSet, Worker};
+use crate::signal::Emission;
+use crate::signal::judge::{Judged, Unfinished, signals};
+
+/// Judges batches of complete traces.
+pub struct Judge {
+    worker: Worker,
+    columns: Columns,
+    findings: Vec<Finding>,
+    unfinished: Unfinished,
+    outlines: bool,
+}
+
+impl Judge {
+    /// `unfinished` says which findings count in a drained trace, `outlines` whether signals carry their trace for drawing.
+    pub fn new(engine: Arc<Engine>, unfinished: Unfinished, outlines: bool) -> Judge {
+        Judge {
+            worker: Worker::new(engine),
+            columns: Columns::default(),
+            findings: Vec::new(),
+            unfinished,
+            outlines,
+        }
+    }
+
+    /// Judges a batch by one rule set and appends its signals, in the order of traces. `detected_at` is the time now, in
+    /// Unix nanoseconds.
+    pub fn judge(
+        &mut self,
+        set: &RuleSet,
+        requests: &impl Requests,
+        traces: &[Trace],
+        detected_at: u64,
+        out: &mut Vec<Emission>,
+    ) {
+        if traces.is_empty() || set.rules.is_empty() {
+            return;
+        }
+        self.columns.project(&set.projection, requests, traces);
+        self.findings.clear();
+        self.worker.evaluate(set, &self.columns, traces, &mut self.findings);
+        if self.findings.is_empty() {
+            return;
+        }
+        let judged = Judged {
+            set,
+            columns: &self.columns,
+            traces,
+            requests,
+            unfinished: self.unfinished,
+            outlines: self.outlines,
+            detected_at,
+        };
+        signals(&judged, &mut self.findings, out);
+    }
+
+    /// The columns of the last batch.
+    pub fn columns(&self) -> &Columns {
+        &self.columns
+    }
+}

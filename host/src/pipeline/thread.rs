@@ -1,0 +1,141 @@
+//! The thread of one shard: spans from the router's queue, traces judged as they complete, signals to the sink.
+//!
+//! A batch is what is complete when the thread turns to it: one trace when idle, up to the shard's `batch_spans` under
+//! load. It ends when every sender of the queue is gone, after what was queued is judged.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::judge::Judge;
+use crate::assemble::counters::Counters;
+use crate::assemble::limits::Limits;
+use crate::assemble::shard::{DrainMode, Shard};
+use crate::assemble::trace::Trace;
+use crate::ingest::Routed;
+use crate::rules::Published;
+use crate::signal::Emission;
+use crate::sinks::Sink;
+use crate::time::Time;
+
+/// The time of this process, for stages that take it as an argument.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    started: Instant,
+}
+
+impl Clock {
+    pub fn start() -> Clock {
+        Clock { started: Instant::now() }
+    }
+
+    /// Since the start, monotonic.
+    pub fn now(&self) -> Time {
+        Time::default().after(self.started.elapsed())
+    }
+
+    /// The wall clock, in Unix nanoseconds; 0 before 1970.
+    pub fn unix_ns() -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What a thread shows of its shard to others, as of its last turn.
+pub type Shown = Arc<Mutex<Counters>>;
+
+/// All that a shard's thread owns.
+pub struct ShardThread {
+    pub limits: Limits,
+    pub incoming: Receiver<Routed>,
+    pub judge: Judge,
+    pub rules: Arc<Published>,
+    pub sink: Sink,
+    pub clock: Clock,
+    pub shown: Shown,
+}
+
+/// Whether more can come.
+#[derive(PartialEq, Eq)]
+enum Queue {
+    Open,
+    Closed,
+}
+
+impl ShardThread {
+    /// Runs until the queue is closed and empty and every open trace is judged.
+    pub fn run(mut self) {
+        let mut shard = Shard::new(self.limits.clone());
+        let mut traces = Vec::new();
+        while self.receive(&mut shard) == Queue::Open {
+            self.judge_complete(&mut shard, &mut traces);
+        }
+        self.judge_complete(&mut shard, &mut traces);
+        loop {
+            let more = shard.drain(self.clock.now(), DrainMode::Stop, &mut traces);
+            self.judge(&mut shard, &mut traces);
+            if !more {
+                break;
+            }
+        }
+        self.show(&shard);
+    }
+
+    /// Waits for spans or for the next trace to complete, then takes what else is queued, up to a batch.
+    fn receive(&self, shard: &mut Shard) -> Queue {
+        let first = match shard.next_deadline() {
+            None => self.incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(at) => {
+                let wait: Duration = at.since(self.clock.now());
+                self.incoming.recv_timeout(wait)
+            }
+        };
+        let mut spans = 0;
+        let mut next = first;
+        loop {
+            match next {
+                Ok(Routed { parcel, permit }) => {
+                    spans += parcel.spans.len();
+                    shard.insert(parcel, self.clock.now());
+                    drop(permit);
+                }
+                Err(RecvTimeoutError::Timeout) => return Queue::Open,
+                Err(RecvTimeoutError::Disconnected) => return Queue::Closed,
+            }
+            if spans >= self.limits.batch_spans as usize {
+                return Queue::Open;
+            }
+            next = self.incoming.recv_timeout(Duration::ZERO);
+        }
+    }
+
+    fn judge_complete(&mut self, shard: &mut Shard, traces: &mut Vec<Trace>) {
+        loop {
+            let more = shard.poll(self.clock.now(), traces);
+            self.judge(shard, traces);
+            if !more {
+                break;
+            }
+        }
+        self.show(shard);
+    }
+
+    /// Judges a batch by the rule set of this moment and gives its memory back.
+    fn judge(&mut self, shard: &mut Shard, traces: &mut Vec<Trace>) {
+        if traces.is_empty() {
+            return;
+        }
+        let mut signals: Vec<Emission> = Vec::new();
+        let set = self.rules.current();
+        self.judge.judge(&set, shard, traces, Clock::unix_ns(), &mut signals);
+        for trace in traces.drain(..) {
+            shard.release(trace);
+        }
+        self.sink.send(signals);
+    }
+
+    fn show(&self, shard: &Shard) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shard.counters();
+    }
+}

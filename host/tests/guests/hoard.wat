@@ -1,0 +1,10 @@
+;; Grows by a megabyte in each call, and answers.
+(module
+  (;memory;)
+  (;realloc;)
+  (;describe;)
+  (func (export "evaluate")
+    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+    (drop (memory.grow (i32.const 16)))
+    (call $answer (i32.const 4) (i32.const 0)))
+)

@@ -1,0 +1,10 @@
+;; Never returns.
+(module
+  (;memory;)
+  (;realloc;)
+  (;describe;)
+  (func (export "evaluate")
+    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+    (loop $forever (br $forever))
+    (unreachable))
+)

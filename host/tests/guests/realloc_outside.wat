@@ -1,0 +1,9 @@
+;; Gives the host memory that it does not have.
+(module
+  (;memory;)
+  (;describe;)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0x7ffffff0))
+  (func (export "evaluate")
+    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+    (i32.const 4096))
+)
