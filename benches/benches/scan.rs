@@ -89,7 +89,7 @@ fn span(i: u64) -> Span {
             number("server.port", 8_443),
             text("user.id", "user-48213"),
             attribute("cart.total", Value::DoubleValue(149.95)),
-            attribute("feature.express", Value::BoolValue(i % 2 == 0)),
+            attribute("feature.express", Value::BoolValue(i.is_multiple_of(2))),
         ],
         status: Some(Status {
             code: 1,

@@ -1,8 +1,10 @@
 //! BeTrace's host: OTLP in, traces assembled, rules run over each of them, signals out.
 //!
-//! One direction: [`ingest`] → [`otlp`] → [`assemble`] → [`columns`] → [`engine`] → [`signal`] → [`sinks`].
-//! Only [`app`] knows all stages.
+//! One direction: [`ingest`] → [`otlp`] → [`assemble`] → [`columns`] → [`engine`] → [`signal`] → [`sinks`]. [`pipeline`] puts
+//! them in a row; only [`app`] knows all of them.
 
+#[cfg(feature = "engine")]
+pub mod app;
 pub mod assemble;
 #[cfg(feature = "engine")]
 pub mod cli;

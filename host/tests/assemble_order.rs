@@ -68,10 +68,12 @@ fn facts(trace: &Seen) -> Facts {
     )
 }
 
+/// Id and kind to payload, resource and span.
+type ByIdentity<'a> = BTreeMap<(&'a [u8], i32), (Vec<u8>, &'a [u8], &'a Span)>;
+
 /// What a reader of the definition would write.
 fn model(sent: &[Sent]) -> Vec<Facts> {
-    let mut traces: BTreeMap<&[u8], BTreeMap<(&[u8], i32), (Vec<u8>, &[u8], &Span)>> =
-        BTreeMap::new();
+    let mut traces: BTreeMap<&[u8], ByIdentity<'_>> = BTreeMap::new();
     for (span, resource) in sent {
         let new = (span.encode_to_vec(), resource.as_slice(), span);
         let trace = traces.entry(&span.trace_id).or_default();
@@ -82,7 +84,7 @@ fn model(sent: &[Sent]) -> Vec<Facts> {
             *kept = new;
         }
     }
-    let trace = |(id, spans): (&[u8], BTreeMap<_, (Vec<u8>, &[u8], &Span)>)| {
+    let trace = |(id, spans): (&[u8], ByIdentity<'_>)| {
         let ids: BTreeSet<&Vec<u8>> = spans.values().map(|(_, _, span)| &span.span_id).collect();
         let parents = spans.values().map(|(_, _, span)| &span.parent_span_id);
         let missing: BTreeSet<&Vec<u8>> = parents

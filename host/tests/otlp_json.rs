@@ -155,6 +155,7 @@ fn text_takes_escapes_and_halves_of_pairs() {
         name(r"a\ud83db\ude00c\ud83d\u0041"),
         "a\u{fffd}b\u{fffd}c\u{fffd}A"
     );
+    assert_eq!(name(r"\ud83d\ud83d\ude00\ud83d"), "\u{fffd}😀\u{fffd}");
     assert_eq!(name(r"\u0000"), "\0");
 }
 

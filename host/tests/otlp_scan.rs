@@ -268,12 +268,12 @@ fn every_byte_of_a_usual_attribute() {
 fn nesting_around_the_limit() {
     let mut outcomes = Vec::new();
     for depth in 85..105 {
-        let groups = |n: usize| [vec![0xa3, 0x06].repeat(n), vec![0xa4, 0x06].repeat(n)].concat();
+        let groups = |n: usize| [[0xa3, 0x06].repeat(n), [0xa4, 0x06].repeat(n)].concat();
         let with_unknown = |n: usize| {
             [
-                vec![0xa3, 0x06].repeat(n),
+                [0xa3, 0x06].repeat(n),
                 vec![0xa0, 0x06, 1],
-                vec![0xa4, 0x06].repeat(n),
+                [0xa4, 0x06].repeat(n),
             ]
             .concat()
         };

@@ -5,13 +5,17 @@
 
 mod compare;
 mod condition;
+mod constant;
+mod field;
 mod item;
 mod items;
 mod lints;
 pub mod names;
+mod number;
 pub mod regex;
 mod rule;
 mod steps;
+mod text;
 pub mod tree;
 
 use crate::diagnostic::{Sink, Span};

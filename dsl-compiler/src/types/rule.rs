@@ -16,6 +16,9 @@ const SEVERITIES: &[(&str, Severity)] = &[
     ("critical", Severity::Critical),
 ];
 
+/// The `when` of a rule, and what can break.
+type Bodies = (Option<Clause>, Vec<(ClauseKind, Clause)>);
+
 impl Checker<'_, '_> {
     pub(super) fn file(&mut self, file: &ast::File, stem: &str) -> Vec<Rule> {
         if file.rules.is_empty() && !file.broken {
@@ -243,7 +246,7 @@ impl Checker<'_, '_> {
         None
     }
 
-    fn bodies(&mut self, rule: &ast::Rule) -> Option<(Option<Clause>, Vec<(ClauseKind, Clause)>)> {
+    fn bodies(&mut self, rule: &ast::Rule) -> Option<Bodies> {
         let fits = self.bodies_fit(rule);
         let mut when = None;
         let mut clauses = Vec::new();

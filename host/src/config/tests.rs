@@ -188,7 +188,7 @@ fn errors_name_the_place_and_show_what_would_be_right() {
     insta::assert_snapshot!(message(from_flags(&["--settle", "2m", "--request-limit", "1GiB", "--span-cap", "0"])), @"`--span-cap`: `0` is out of range: from 1 to 10000000");
     insta::assert_snapshot!(message(from_flags(&["--settle", "2m", "--request-limit", "1GiB"])), @r"
     `settle` is larger than `idle`: a trace would never settle, as it would be idle first
-    `request-limit` is larger than `in-flight`: the largest request could never be taken
+    `three times request-limit` is larger than `in-flight`: the largest request needs that much while it is inflated
     ");
 }
 

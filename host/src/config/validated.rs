@@ -117,10 +117,10 @@ impl Config {
             "one trace could take more than all together",
         );
         ordered(
-            self.request_limit <= self.in_flight,
-            "request-limit",
+            self.request_limit.saturating_mul(3) <= self.in_flight,
+            "three times request-limit",
             "in-flight",
-            "the largest request could never be taken",
+            "the largest request needs that much while it is inflated",
         );
         ordered(
             self.rule_call <= self.rule_memory,

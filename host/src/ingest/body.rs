@@ -81,9 +81,7 @@ impl Buffer {
             .max(FIRST_BYTES)
             .min(self.expected)
             .max(needed);
-        self.permit.grow(wanted).map_err(|_| Refusal::InFlight {
-            limit: self.permit.limit(),
-        })?;
+        self.permit.grow(wanted)?;
         self.bytes.reserve_exact(wanted - self.bytes.len());
         self.permit.shrink(old);
         Ok(())
@@ -269,7 +267,7 @@ mod tests {
         );
         assert_eq!(
             read(80_000, 1 << 20),
-            Err(Refusal::InFlight { limit: 64 << 10 })
+            Err(Refusal::NeverFits { limit: 64 << 10 })
         );
         assert_eq!(budget.used(), 0, "a refused body holds nothing");
     }

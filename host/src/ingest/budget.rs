@@ -15,7 +15,11 @@ pub struct Budget {
 
 /// The budget has no room for the bytes asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
+pub struct Full {
+    pub limit: usize,
+    /// There would be none if nothing else was in flight, so that trying again is of no use.
+    pub ever: bool,
+}
 
 /// Bytes of a [`Budget`], given back when this is dropped.
 #[derive(Debug)]
@@ -42,19 +46,23 @@ impl Budget {
 
     /// Takes `bytes` of the budget.
     pub fn reserve(self: &Arc<Self>, bytes: usize) -> Result<Permit, Full> {
-        self.take(bytes)?;
+        self.take(bytes, 0)?;
         Ok(Permit {
             budget: Arc::clone(self),
             bytes,
         })
     }
 
-    fn take(&self, bytes: usize) -> Result<(), Full> {
+    /// Takes `bytes` for somebody who has `held` of them.
+    fn take(&self, bytes: usize, held: usize) -> Result<(), Full> {
         let within = |used: usize| used.checked_add(bytes).filter(|&sum| sum <= self.limit);
         self.used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, within)
             .map(drop)
-            .map_err(|_| Full)
+            .map_err(|_| Full {
+                limit: self.limit,
+                ever: held.saturating_add(bytes) > self.limit,
+            })
     }
 
     fn give(&self, bytes: usize) {
@@ -63,18 +71,13 @@ impl Budget {
 }
 
 impl Permit {
-    /// The limit of the budget that this is a part of.
-    pub fn limit(&self) -> usize {
-        self.budget.limit
-    }
-
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Takes `bytes` more.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Full> {
-        self.budget.take(bytes)?;
+        self.budget.take(bytes, self.bytes)?;
         self.bytes += bytes;
         Ok(())
     }
@@ -100,10 +103,11 @@ mod tests {
     #[test]
     fn what_is_dropped_can_be_taken_again() {
         let budget = Budget::new(100);
+        let full = |ever| Full { limit: 100, ever };
         let mut first = budget.reserve(60).expect("60 of 100 are free");
-        assert_eq!(budget.reserve(41).expect_err("40 are free"), Full);
+        assert_eq!(budget.reserve(41).expect_err("40 are free"), full(false));
         first.grow(40).expect("40 are free");
-        assert_eq!(first.grow(1), Err(Full));
+        assert_eq!(first.grow(1), Err(full(true)), "it would be 101 of 100");
         first.shrink(50);
         assert_eq!((first.bytes(), budget.used()), (50, 50));
         drop(first);

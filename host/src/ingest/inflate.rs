@@ -155,7 +155,7 @@ mod tests {
         );
         assert_eq!(
             inflate(Encoding::Zstd, &bomb, out).map(drop),
-            Err(Refusal::InFlight { limit: 1 << 20 })
+            Err(Refusal::NeverFits { limit: 1 << 20 })
         );
         assert_eq!(budget.used(), 0);
     }

@@ -14,6 +14,7 @@ use super::inflate::{Encoding, inflate};
 use super::limits::{Limits, REQUEST_OVERHEAD_BYTES};
 use super::refusal::Refusal;
 use super::routing::{Accepted, Router};
+use crate::otlp::json::to_protobuf;
 
 /// One server's way in.
 #[derive(Clone, Debug)]
@@ -111,11 +112,7 @@ impl Intake {
             return Err(Refusal::Closed);
         }
         let limit = self.limits.request_bytes;
-        let permit = self
-            .router
-            .budget()
-            .reserve(REQUEST_OVERHEAD_BYTES)
-            .map_err(|_| self.in_flight())?;
+        let permit = self.router.budget().reserve(REQUEST_OVERHEAD_BYTES)?;
         let (buffer, compressed) = match framing {
             Framing::Http { length } => (
                 read_http(body, Buffer::new(permit, limit, length)).await?,
@@ -151,17 +148,23 @@ impl Intake {
     ) -> Result<(Bytes, Permit), Refusal> {
         match format {
             Format::Protobuf => Ok((bytes, permit)),
-            Format::Json => self.json_to_protobuf(&bytes, permit),
+            Format::Json => self.json_to_protobuf(bytes, permit),
         }
     }
 
-    fn json_to_protobuf(&self, _json: &Bytes, _permit: Permit) -> Result<(Bytes, Permit), Refusal> {
-        Err(Refusal::ContentType("application/json".to_owned()))
-    }
-
-    fn in_flight(&self) -> Refusal {
-        Refusal::InFlight {
-            limit: self.router.budget().limit(),
-        }
+    /// Protobuf of the same meaning, which is never longer than its JSON was.
+    fn json_to_protobuf(
+        &self,
+        json: Bytes,
+        mut permit: Permit,
+    ) -> Result<(Bytes, Permit), Refusal> {
+        let length = json.len();
+        permit.grow(length)?;
+        let mut protobuf =
+            to_protobuf(&json).map_err(|error| Refusal::Malformed(error.to_string()))?;
+        drop(json);
+        protobuf.shrink_to_fit();
+        permit.shrink((2 * length).saturating_sub(protobuf.capacity()));
+        Ok((Bytes::from(protobuf), permit))
     }
 }

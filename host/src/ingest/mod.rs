@@ -10,13 +10,14 @@
 //! # Memory
 //! What ingest holds is at most
 //! ```text
-//!   in-flight bytes                     bodies, their buffers while they grow or inflate, span tables, queued parcels
-//! + connections x CONNECTION_WINDOW     received and not yet read, only while the runtime lags behind its sockets
-//! + threads x 2^ZSTD_WINDOW_LOG         a decompressor's window, which lives within one call
+//!   in-flight bytes                  bodies, their buffers while they grow or inflate, span tables, queued parcels
+//! + connections x CONNECTION_WINDOW  received and not yet read, only while the runtime lags behind its sockets
+//! + threads x one call's needs       2^ZSTD_WINDOW_LOG bytes of window, a scan's tables before they are charged, the
+//!                                    slack of a vector that JSON is converted into
 //! ```
 //! The first term is a [`Budget`] that all connections share: bytes are reserved before they are allocated, and what
-//! doesn't fit is refused with a retryable answer. The reservation travels with the parcels, so that a shard that stalls
-//! makes clients wait, not memory grow.
+//! doesn't fit is refused with a retryable answer, or for good where it could never fit. The reservation travels with the
+//! parcels, so that a shard that stalls makes clients wait, not memory grow.
 
 mod answer;
 mod body;

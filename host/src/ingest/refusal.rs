@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tonic::Code;
 
+use super::budget::Full;
 use super::counters::Counters;
 
 /// Why a request is not taken.
@@ -31,6 +32,11 @@ pub enum Refusal {
     ContentType(String),
     #[error("the bytes in flight are at their bound of {limit}: try again later")]
     InFlight { limit: usize },
+    #[error(
+        "the request needs more than the {limit} bytes that all requests together may take: send smaller batches, or \
+         raise `in-flight`"
+    )]
+    NeverFits { limit: usize },
     #[error("the queue of a shard is full: try again later")]
     QueueFull,
     #[error("the body did not arrive within {} ms: try again", .0.as_millis())]
@@ -45,9 +51,11 @@ impl Refusal {
     /// The status over gRPC, and in the `Status` of an HTTP answer.
     pub fn code(&self) -> Code {
         match self {
-            Self::Malformed(_) | Self::Corrupt { .. } | Self::TooLarge { .. } => {
-                Code::InvalidArgument
-            }
+            Self::Malformed(_)
+            | Self::Corrupt { .. }
+            | Self::TooLarge { .. }
+            | Self::NeverFits { .. } => Code::InvalidArgument,
+
             Self::Encoding(_) | Self::ContentType(_) => Code::Unimplemented,
             Self::InFlight { .. } | Self::QueueFull | Self::Closed => Code::Unavailable,
             Self::Timeout(_) => Code::DeadlineExceeded,
@@ -59,7 +67,7 @@ impl Refusal {
     pub fn http_status(&self) -> StatusCode {
         match self {
             Self::Malformed(_) | Self::Corrupt { .. } | Self::Aborted(_) => StatusCode::BAD_REQUEST,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::NeverFits { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Encoding(_) | Self::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InFlight { .. } | Self::QueueFull => StatusCode::TOO_MANY_REQUESTS,
             // 408 would be the word for a timeout, but OTLP clients drop what they get it for.
@@ -78,7 +86,7 @@ impl Refusal {
     pub(super) fn count(&self, counters: &Counters) {
         let counter = match self {
             Self::Malformed(_) | Self::Corrupt { .. } => &counters.malformed,
-            Self::TooLarge { .. } => &counters.too_large,
+            Self::TooLarge { .. } | Self::NeverFits { .. } => &counters.too_large,
             Self::Encoding(_) | Self::ContentType(_) => &counters.unsupported,
             Self::InFlight { .. } | Self::QueueFull => &counters.overload,
             Self::Timeout(_) => &counters.timeouts,
@@ -86,5 +94,14 @@ impl Refusal {
             Self::Aborted(_) => &counters.aborted,
         };
         counter.add(1);
+    }
+}
+
+impl From<Full> for Refusal {
+    fn from(full: Full) -> Self {
+        match full.ever {
+            true => Self::NeverFits { limit: full.limit },
+            false => Self::InFlight { limit: full.limit },
+        }
     }
 }

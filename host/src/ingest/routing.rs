@@ -121,11 +121,7 @@ impl Router {
         let request =
             Request::scan(bytes, scan).map_err(|error| Refusal::Malformed(error.to_string()))?;
         let groups = self.group(&scan.spans);
-        permit
-            .grow(table_bytes(&request, &groups))
-            .map_err(|_| Refusal::InFlight {
-                limit: self.0.budget.limit(),
-            })?;
+        permit.grow(table_bytes(&request, &groups))?;
         self.queue(Arc::new(request), groups, Arc::new(permit))?;
 
         let counters = self.counters(transport);
@@ -288,22 +284,24 @@ mod tests {
         let router = Router::new(vec![sender], Budget::new(bytes.len() + 1_000));
         assert!(matches!(
             route(&router, bytes),
-            Err(Refusal::InFlight { .. })
+            Err(Refusal::NeverFits { .. })
         ));
         assert_eq!((router.budget().used(), queue.len()), (0, 0));
     }
 
     #[test]
-    fn ids_spread_over_shards_even_where_they_count_upwards() {
+    fn ids_spread_over_shards_whichever_of_their_bytes_differ() {
         let (router, _) = router(4, 1);
-        let mut counts = [0_u32; 4];
-        for id in 1..=4_000_u128 {
-            counts[router.shard(&id.to_be_bytes())] += 1;
+        for shift in [0, 32, 64, 112] {
+            let mut counts = [0_u32; 4];
+            for n in 0..4_000_u128 {
+                counts[router.shard(&(n << shift | 7).to_be_bytes())] += 1;
+            }
+            assert!(
+                counts.iter().all(|count| (700..1_300).contains(count)),
+                "{shift}: {counts:?}"
+            );
         }
-        assert!(
-            counts.iter().all(|count| (700..1_300).contains(count)),
-            "{counts:?}"
-        );
     }
 
     proptest! {

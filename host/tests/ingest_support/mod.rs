@@ -2,7 +2,6 @@
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
-use std::convert::Infallible;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -331,5 +330,3 @@ impl Status {
         Some((delay.seconds, delay.nanos))
     }
 }
-
-pub(crate) type Never = Infallible;

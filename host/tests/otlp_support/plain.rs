@@ -20,6 +20,9 @@ pub enum Plain {
     Map(Attributes),
 }
 
+/// Trace id, span id, trace state, attributes, dropped, flags.
+pub type Link = (Vec<u8>, Vec<u8>, Vec<u8>, Attributes, u32, u32);
+
 pub type Attributes = Vec<(Vec<u8>, Plain)>;
 
 #[derive(Debug, Default, PartialEq)]
@@ -45,8 +48,7 @@ pub struct Span {
     pub attributes: Attributes,
     /// Time, name, attributes, dropped.
     pub events: Vec<(u64, Vec<u8>, Attributes, u32)>,
-    /// Trace id, span id, trace state, attributes, dropped, flags.
-    pub links: Vec<(Vec<u8>, Vec<u8>, Vec<u8>, Attributes, u32, u32)>,
+    pub links: Vec<Link>,
     /// Attributes, dropped.
     pub resource: (Attributes, u32),
     /// Name, version, attributes, dropped.

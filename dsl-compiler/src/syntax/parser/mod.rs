@@ -52,6 +52,7 @@ pub(super) fn file(source: &str, lexed: Lexed, sink: &mut Sink) -> File {
         at: 0,
         depth: 0,
         told: None,
+        failures: 0,
         sink,
     };
     parser.file()
@@ -72,13 +73,15 @@ struct Parser<'s, 'd> {
     depth: u32,
     /// The token that the last mistake was told of.
     told: Option<usize>,
+    /// How often parsing failed, told or not.
+    failures: usize,
     sink: &'d mut Sink,
 }
 
 impl Parser<'_, '_> {
     fn file(&mut self) -> File {
         let mut file = File::default();
-        let before = self.sink.errors();
+        let before = self.troubles();
         while self.kind() != Kind::End && !self.sink.has_enough() {
             if self.rule_starts() {
                 file.rules.push(self.declaration());
@@ -88,7 +91,7 @@ impl Parser<'_, '_> {
                 file.rules.push(self.bare());
             }
         }
-        file.broken = self.sink.errors() > before;
+        file.broken = self.troubles() > before;
         file
     }
 
@@ -103,7 +106,7 @@ impl Parser<'_, '_> {
             bodies: Vec::new(),
             broken: false,
         };
-        let errors = self.sink.errors();
+        let before = self.troubles();
         while self.kind() != Kind::End && !self.declaration_starts() && !self.sink.has_enough() {
             if self.kind() == Kind::CloseBrace {
                 let _: Parsed<()> = self.unexpected("a rule or a condition");
@@ -112,7 +115,7 @@ impl Parser<'_, '_> {
             }
             self.item(&mut rule);
         }
-        rule.broken = self.sink.errors() > errors;
+        rule.broken = self.troubles() > before;
         rule.span = start.to(self.previous());
         rule
     }
@@ -121,7 +124,7 @@ impl Parser<'_, '_> {
         let start = self.here();
         let description = self.description();
         self.advance();
-        let errors = self.sink.errors();
+        let before = self.troubles();
         let id = self.rule_id();
         self.after_rule_id();
         let mut rule = Rule {
@@ -147,7 +150,7 @@ impl Parser<'_, '_> {
         } else {
             self.skip_to_declaration();
         }
-        rule.broken = self.sink.errors() > errors;
+        rule.broken = self.troubles() > before;
         rule.span = start.to(self.previous());
         rule
     }
@@ -265,12 +268,18 @@ impl Parser<'_, '_> {
 impl Parser<'_, '_> {
     /// Tells a mistake about the token at hand, unless one was told of it already.
     fn fail<T>(&mut self, diagnostic: Diagnostic) -> Parsed<T> {
+        self.failures += 1;
         // What the lexer could not read, it told.
         if self.told != Some(self.at) && self.kind() != Kind::Unknown {
             self.sink.push(diagnostic);
         }
         self.told = Some(self.at);
         Err(Told)
+    }
+
+    /// More of them than before something was parsed: it is broken.
+    fn troubles(&self) -> usize {
+        self.failures + self.sink.errors()
     }
 
     /// `expected a value, found …`.
