@@ -94,7 +94,7 @@ fn value_name(kind: Kind) -> &'static str {
         Kind::Paths => "PATH",
         Kind::Signals => "TARGET",
         Kind::Duration { .. } => "DURATION",
-        Kind::Size { .. } => "SIZE",
+        Kind::Size { .. } | Kind::AutoSize { .. } => "SIZE",
         Kind::Count { .. } | Kind::AutoCount { .. } => "COUNT",
     }
 }

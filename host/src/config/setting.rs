@@ -39,6 +39,8 @@ pub enum Kind {
     Duration { least: u64, most: u64 },
     /// Such as `64MiB`; the range in bytes.
     Size { least: u64, most: u64 },
+    /// A size, or `auto`.
+    AutoSize { least: u64, most: u64 },
     /// A whole number.
     Count { least: u64, most: u64 },
     /// A whole number, or `auto`.
@@ -98,6 +100,7 @@ impl Kind {
             )),
             Kind::Size { least, most }
             | Kind::Count { least, most }
+            | Kind::AutoSize { least, most }
             | Kind::AutoCount { least, most } => Some((least, most)),
             Kind::Address | Kind::Paths | Kind::Signals => None,
         }
@@ -107,7 +110,7 @@ impl Kind {
     pub(super) fn show(self, value: u64) -> String {
         match self {
             Kind::Duration { .. } => parse::show_duration(value),
-            Kind::Size { .. } => parse::show_size(value),
+            Kind::Size { .. } | Kind::AutoSize { .. } => parse::show_size(value),
             _ => value.to_string(),
         }
     }

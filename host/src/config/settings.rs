@@ -95,30 +95,41 @@ pub const SETTINGS: &[Setting] = &[
     ),
     assembly(
         "memory",
-        Kind::Size {
+        Kind::AutoSize {
             least: MIB,
             most: 16 * TIB,
         },
-        "1GiB",
-        "bytes of all open traces together; past it the oldest are judged as they are",
+        "auto",
+        "bytes of all open traces together, each worker has its share; past it the oldest are judged as they are; `auto` \
+         is 512MiB a worker",
     ),
     assembly(
         "decided-for",
         Kind::Duration {
-            least: 0,
+            least: 1,
             most: 24 * HOUR,
         },
         "10m",
         "how long a judged trace is remembered, so that a late span is counted and doesn't make it a second trace",
     ),
     assembly(
-        "decided-memory",
+        "decided-traces",
+        Kind::Count {
+            least: 0,
+            most: 1 << 28,
+        },
+        "1000000",
+        "judged traces that each worker remembers, at about 40 bytes each; past it the oldest are forgotten",
+    ),
+    assembly(
+        "dead-bytes",
         Kind::Size {
             least: 0,
             most: TIB,
         },
-        "64MiB",
-        "bytes of all remembered traces together; past it the oldest are forgotten",
+        "8MiB",
+        "bytes of judged spans that each worker lets lie in requests of which other spans are still open, beside three \
+         tenths of the live ones; past it the live ones are copied out",
     ),
     servers(
         "request-limit",

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Command, FromArgMatches};
 
 use super::*;
+use crate::assemble::limits;
 use crate::ingest;
 
 fn flags(arguments: &[&str]) -> Flags {
@@ -82,6 +83,20 @@ fn defaults_are_those_of_the_stages() {
     let config = Config::default();
     assert_eq!(ingest::Limits::from(&config), ingest::Limits::default());
     assert_eq!(config.in_flight, ingest::IN_FLIGHT_BYTES);
+    let of_assembly = limits::Limits {
+        settle: config.settle,
+        idle: config.idle,
+        max_age: config.max_age,
+        trace_spans: u32::try_from(config.span_cap).expect("it fits"),
+        trace_bytes: config.byte_cap as u64,
+        memory_bytes: (config.memory / config.workers) as u64,
+        remember: config.decided_for,
+        remember_traces: u32::try_from(config.decided_traces).expect("it fits"),
+        batch_spans: u32::try_from(config.batch_spans).expect("it fits"),
+        batch_bytes: config.batch_bytes as u64,
+        dead_bytes: config.dead_bytes as u64,
+    };
+    assert_eq!(of_assembly, limits::Limits::default());
     assert_eq!(config.otlp_grpc.as_deref(), Some("127.0.0.1:4317"));
     assert!(matches!(config.require_rules(), Err(ConfigError::NoRules)));
 }
@@ -231,4 +246,25 @@ fn help_lists_every_flag_with_its_default() {
             setting.name
         );
     }
+}
+
+#[cfg(feature = "engine")]
+#[test]
+fn defaults_are_those_of_the_engine() {
+    let config = Config::default();
+    let ours = crate::engine::EngineLimits {
+        workers: config.workers,
+        deadline: config.rule_deadline,
+        memory_bytes: config.rule_memory,
+        keep_bytes: config.rule_keep,
+        stack_bytes: config.rule_stack,
+        table_elements: config.rule_table,
+        call_bytes: config.rule_call,
+        trace_bytes: config.rule_trace,
+        result_bytes: config.rule_result,
+        findings: config.rule_findings,
+        component_bytes: config.rule_component,
+        ..crate::engine::EngineLimits::for_workers(config.workers)
+    };
+    assert_eq!(ours, crate::engine::EngineLimits::default());
 }

@@ -9,6 +9,9 @@ use super::written::{Entry, Origin, Written};
 use super::{ConfigError, ConfigErrors, parse};
 use crate::ingest::Limits;
 
+/// Memory of open traces for each worker, where nobody says otherwise: about a million spans.
+const WORKER_MEMORY_BYTES: usize = 512 << 20;
+
 /// The host's configuration. What each field bounds stands in [`SETTINGS`](super::SETTINGS).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -23,9 +26,13 @@ pub struct Config {
     pub max_age: Duration,
     pub span_cap: usize,
     pub byte_cap: usize,
+    /// Of all workers together.
     pub memory: usize,
     pub decided_for: Duration,
-    pub decided_memory: usize,
+    /// Of each worker.
+    pub decided_traces: usize,
+    /// Of each worker.
+    pub dead_bytes: usize,
 
     pub request_limit: usize,
     pub in_flight: usize,
@@ -111,10 +118,10 @@ impl Config {
             "a trace would be too old before it could be idle",
         );
         ordered(
-            self.byte_cap <= self.memory,
+            self.byte_cap <= self.memory / self.workers.max(1),
             "byte-cap",
-            "memory",
-            "one trace could take more than all together",
+            "a worker's share of memory",
+            "a large trace would push all others out",
         );
         ordered(
             self.request_limit.saturating_mul(3) <= self.in_flight,
@@ -167,21 +174,25 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn config(&mut self) -> Config {
         let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        let workers = self.auto_number("workers").unwrap_or_else(cores);
         Config {
             rules: self.paths("rules"),
             signals: self.signals("signals"),
             otlp_grpc: self.address("otlp-grpc"),
             otlp_http: self.address("otlp-http"),
-            workers: self.auto_count("workers").unwrap_or_else(cores),
+            workers,
 
             settle: self.duration("settle"),
             idle: self.duration("idle"),
             max_age: self.duration("max-age"),
             span_cap: self.number("span-cap"),
             byte_cap: self.number("byte-cap"),
-            memory: self.number("memory"),
+            memory: self
+                .auto_number("memory")
+                .unwrap_or_else(|| workers.saturating_mul(WORKER_MEMORY_BYTES)),
             decided_for: self.duration("decided-for"),
-            decided_memory: self.number("decided-memory"),
+            decided_traces: self.number("decided-traces"),
+            dead_bytes: self.number("dead-bytes"),
 
             request_limit: self.number("request-limit"),
             in_flight: self.number("in-flight"),
@@ -207,7 +218,7 @@ impl Reader<'_> {
             rule_result: self.number("rule-result"),
             rule_findings: self.number("rule-findings"),
             rule_component: self.number("rule-component"),
-            warm_instances: self.auto_count("warm-instances"),
+            warm_instances: self.auto_number("warm-instances"),
         }
     }
 
@@ -220,7 +231,8 @@ impl Reader<'_> {
         self.read(name, read_number).unwrap_or_default()
     }
 
-    fn auto_count(&mut self, name: &str) -> Option<usize> {
+    /// A size, a count, or none for `auto`.
+    fn auto_number(&mut self, name: &str) -> Option<usize> {
         self.read(name, |setting, text| {
             if text == "auto" {
                 Ok(None)
@@ -323,7 +335,7 @@ fn read_duration(setting: &Setting, text: &str) -> Result<Duration, String> {
 
 fn read_number(setting: &Setting, text: &str) -> Result<usize, String> {
     let value = match setting.kind {
-        Kind::Size { .. } => parse::size(text)?,
+        Kind::Size { .. } | Kind::AutoSize { .. } => parse::size(text)?,
         _ => parse::count(text)?,
     };
     setting.kind.check(value)?;

@@ -16,7 +16,7 @@ use crossbeam_channel::{Sender, TrySendError};
 use super::budget::{Budget, Permit};
 use super::counters::{Counters, Transport};
 use super::refusal::Refusal;
-use crate::assemble::trace::Parcel;
+use crate::assemble::trace::{Parcel, span_bytes};
 use crate::otlp::request::Request;
 use crate::otlp::scan::{Range, Scan, ScannedSpan, Section};
 
@@ -162,6 +162,7 @@ impl Router {
         mut groups: Vec<Vec<ScannedSpan>>,
         permit: Arc<Permit>,
     ) -> Result<(), Refusal> {
+        let all_span_bytes = groups.iter().map(|spans| span_bytes(spans)).sum();
         let touched = || {
             self.0
                 .shards
@@ -176,10 +177,7 @@ impl Router {
             if spans.is_empty() {
                 continue;
             }
-            let parcel = Parcel {
-                request: Arc::clone(&request),
-                spans: take(spans),
-            };
+            let parcel = Parcel::part(Arc::clone(&request), take(spans), all_span_bytes);
             shard
                 .try_send(Routed {
                     parcel,
