@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary: see [`betrace::cli`].
+
+fn main() -> std::process::ExitCode {
+    betrace::cli::main()
+}

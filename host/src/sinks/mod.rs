@@ -114,8 +114,9 @@ impl Sink {
         }
     }
 
-    pub fn counters(&self) -> &stream::Counters {
-        &self.counters
+    /// What became of the signals so far; it can be read when the sink is gone.
+    pub fn counters(&self) -> Arc<stream::Counters> {
+        self.counters.clone()
     }
 }
 
