@@ -60,6 +60,11 @@ fn a_pattern_has_a_bound() {
         codes(format!("spans.where(name matches '{long}')")),
         [Code::RegexTooLarge]
     );
+    // Short, and its automaton has a million states.
+    assert_eq!(
+        codes("spans.where(name matches '(a|b)*a(a|b){20}')"),
+        [Code::RegexTooLarge]
+    );
 }
 
 #[test]
