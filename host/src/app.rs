@@ -1,68 +1,65 @@
-//! The one place that knows all stages: listeners, shards on their threads, rules, and the way out.
+//! The one place that knows all stages: a host is servers, a thread a shard, and the rules they share.
 //!
 //! ```text
-//! start: rules, sink -> one thread a shard -> router -> listeners        stop: the same backwards, so that nothing is lost
+//! start: listen -> [shard threads] -> serve
+//! stop:  servers end -> queues close -> threads judge what is open and end -> the sink is let go
 //! ```
 
+use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::bounded;
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::task::JoinHandle as Task;
 
+use crate::assemble::counters::Counters;
 use crate::assemble::limits::Limits;
-use crate::cli::failure::{Failure, note};
+use crate::assemble::trace::Completion;
+use crate::cli::Failure;
+use crate::cli::failure::note;
 use crate::cli::rules::Rules;
 use crate::config::{Config, SignalsTarget};
 use crate::engine::{Engine, EngineLimits, Rule};
-use crate::ingest::{self, Budget, Listeners, Router, Shutdown, Transport, Trigger};
-use crate::pipeline::judge::Judge;
+use crate::ingest::{
+    self, Budget, Listeners, Router, Shutdown, Snapshot, Transport, Trigger,
+};
+use crate::pipeline::Judge;
 use crate::pipeline::thread::{Clock, ShardThread, Shown};
 use crate::rules::Published;
 use crate::signal::judge::Unfinished;
 use crate::sinks::format::Format;
 use crate::sinks::paint::Paint;
+use crate::sinks::text::counted;
 use crate::sinks::{self, DEFAULT_QUEUE, Sink, Target};
 
-/// A host that runs.
+/// A running host.
 pub struct Host {
     runtime: Runtime,
+    servers: tokio::task::JoinHandle<()>,
     trigger: Trigger,
-    servers: Task<()>,
-    shards: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
+    shown: Vec<Shown>,
+    router: Router,
+    rules: Arc<Published>,
     grpc: Option<SocketAddr>,
     http: Option<SocketAddr>,
 }
 
-/// Serves until SIGTERM or SIGINT, then drains.
-pub fn serve(config: &Config) -> Result<(), Failure> {
-    let engine = Engine::new(engine_limits(config)).map_err(|error| Failure::of(&error))?;
-    let engine = Arc::new(engine);
-    let rules = Rules::load(&engine, &config.rules, Paint::for_stderr().color).some()?;
-    let target = match &config.signals {
-        SignalsTarget::Stdout => Target::Stdout,
-        SignalsTarget::File(path) => Target::File(path.clone()),
-    };
-    let (sink, writer) =
-        sinks::open(&target, Format::Json, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
-    let count = rules.loaded.rules.len();
-    let host = Host::start(config, engine, rules.loaded.rules, sink, false)?;
-    for (what, address) in [("gRPC", host.grpc), ("HTTP", host.http)] {
-        if let Some(address) = address {
-            note(&format!("OTLP/{what} on {address}"));
-        }
-    }
-    note(&format!("{count} rules on {} threads", config.workers));
-    host.block_on(stop_signal());
-    note("stopping: what has come is judged");
-    host.stop();
-    writer.finish().map_err(|error| Failure::of(&error))
+/// What a host did, once it has stopped.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    pub grpc: Snapshot,
+    pub http: Snapshot,
+    /// A shard each.
+    pub shards: Vec<Counters>,
+    /// Shards whose thread ended by a panic, which is a bug.
+    pub broken: usize,
 }
 
 impl Host {
-    /// Starts a host of which every part that can fail has started.
+    /// Listens, starts the threads and serves. Everything that can fail for want of a port has failed when this returns.
     pub fn start(
         config: &Config,
         engine: Arc<Engine>,
@@ -70,111 +67,185 @@ impl Host {
         sink: Sink,
         outlines: bool,
     ) -> Result<Host, Failure> {
-        let failed = |error: std::io::Error| Failure::new(format!("can't start a thread: {error}"));
-        let runtime = Runtime::new().map_err(failed)?;
-        let listeners = runtime.block_on(listen(config))?;
-        let address = |socket: &Option<tokio::net::TcpListener>| socket.as_ref()?.local_addr().ok();
-        let (grpc, http) = (address(&listeners.grpc), address(&listeners.http));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("ingest")
+            .build()
+            .map_err(|error| Failure::new(format!("can't start the threads of the servers: {error}")))?;
+        let listeners = Listeners {
+            grpc: listen(&runtime, Transport::Grpc, config.otlp_grpc.as_deref())?,
+            http: listen(&runtime, Transport::Http, config.otlp_http.as_deref())?,
+        };
+        let grpc = address(listeners.grpc.as_ref());
+        let http = address(listeners.http.as_ref());
 
         let rules = Arc::new(Published::new(rules));
         let clock = Clock::start();
         let mut queues = Vec::new();
-        let mut shards = Vec::new();
-        for index in 0..config.workers {
-            let (queue, incoming) = bounded(config.shard_queue);
-            let shard = ShardThread {
-                limits: shard_limits(config),
+        let mut threads = Vec::new();
+        let mut shown = Vec::new();
+        for shard in 0..config.workers {
+            let (sender, incoming) = bounded(config.shard_queue);
+            queues.push(sender);
+            let counters = Shown::default();
+            shown.push(counters.clone());
+            let thread = ShardThread {
+                limits: limits(config),
+                batch_delay: config.batch_delay,
                 incoming,
                 judge: Judge::new(engine.clone(), Unfinished::Stable, outlines),
                 rules: rules.clone(),
                 sink: sink.clone(),
                 clock,
-                shown: Shown::default(),
+                shown: counters,
             };
-            let thread = std::thread::Builder::new().name(format!("shard-{index}"));
-            shards.push(thread.spawn(move || shard.run()).map_err(failed)?);
-            queues.push(queue);
+            let thread = std::thread::Builder::new()
+                .name(format!("shard-{shard}"))
+                .spawn(move || thread.run())
+                .map_err(|error| Failure::new(format!("can't start the thread of shard {shard}: {error}")))?;
+            threads.push(thread);
         }
+
         let router = Router::new(queues, Budget::new(config.in_flight));
         let (trigger, shutdown) = Shutdown::new();
-        let servers = runtime.spawn(ingest::serve(listeners, router, config.into(), shutdown));
-        Ok(Host { runtime, trigger, servers, shards, grpc, http })
+        let servers = runtime.spawn(ingest::serve(listeners, router.clone(), config.into(), shutdown));
+        Ok(Host { runtime, servers, trigger, threads, shown, router, rules, grpc, http })
     }
 
-    /// Where OTLP/gRPC is served.
+    /// Where OTLP/gRPC is taken; none where it is off.
     pub fn grpc(&self) -> Option<SocketAddr> {
         self.grpc
     }
 
-    /// Where OTLP/HTTP is served.
+    /// Where OTLP/HTTP is taken; none where it is off.
     pub fn http(&self) -> Option<SocketAddr> {
         self.http
     }
 
-    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
-        self.runtime.block_on(work)
+    /// The rules in force.
+    pub fn rules(&self) -> &Published {
+        &self.rules
     }
 
-    /// Refuses what is new, judges what has come, and ends.
-    pub fn stop(self) {
+    /// Runs `future` on this thread while the host serves.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// Refuses what is new, judges what has come, and ends. Traces that lack their root are judged for stable clauses only.
+    pub fn stop(self) -> Done {
         self.trigger.fire();
-        // The queues close with the servers, and with them the shards end.
-        if self.runtime.block_on(self.servers).is_err() {
-            tracing::error!("the servers stopped by a panic");
-        }
+        // A panic of the servers is told by tokio; the threads end all the same.
+        let _ = self.runtime.block_on(self.servers);
+        let mut done = Done {
+            grpc: self.router.counters(Transport::Grpc).snapshot(),
+            http: self.router.counters(Transport::Http).snapshot(),
+            ..Done::default()
+        };
+        // The last senders of the queues: this one, and those of connections that were cut off.
+        drop(self.router);
         drop(self.runtime);
-        for shard in self.shards {
-            if shard.join().is_err() {
-                tracing::error!("a shard stopped by a panic");
-            }
+        for thread in self.threads {
+            done.broken += usize::from(thread.join().is_err());
         }
+        done.shards =
+            self.shown.iter().map(|counters| *counters.lock().unwrap_or_else(PoisonError::into_inner)).collect();
+        done
     }
 }
 
-/// Ready on SIGTERM or SIGINT.
+/// `betrace serve`, until SIGTERM or SIGINT.
+pub fn serve(config: &Config) -> Result<(), Failure> {
+    let engine = Engine::new(engine_limits(config)).map(Arc::new).map_err(|error| {
+        Failure::of(&error).help("is memory or address space limited (`ulimit -v`)? fewer `--workers` take less")
+    })?;
+    let rules = Rules::load(&engine, &config.rules, Paint::for_stderr().color).some()?;
+    let target = match &config.signals {
+        SignalsTarget::Stdout => Target::Stdout,
+        SignalsTarget::File(path) => Target::File(path.clone()),
+    };
+    let (sink, writer) = sinks::open(&target, Format::Json, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
+    let counters = sink.counters();
+    let host = Host::start(config, engine, rules.loaded.rules.clone(), sink, false)?;
+    note(&format!("betrace: {} loaded", counted(rules.loaded.rules.len() as u64, "rule")));
+    for (address, what) in [(host.grpc(), Transport::Grpc), (host.http(), Transport::Http)] {
+        if let Some(address) = address {
+            note(&format!("betrace: {} on {address}", what.name()));
+        }
+    }
+    host.block_on(async {
+        stop_signal().await;
+        // Who asks again does not want to wait for open connections and traces.
+        tokio::spawn(async {
+            stop_signal().await;
+            note("betrace: stopped at once; traces that were open are not judged");
+            std::process::exit(130);
+        });
+    });
+    note("betrace: stopping: judging what has come");
+    let set = host.rules().current();
+    // The runtime that waits for a second signal ends with the host.
+    let done = host.stop();
+    let written = writer.finish().map_err(|error| Failure::of(&error));
+    report(&done, counters.written(), &set.rules);
+    written?;
+    if done.broken > 0 {
+        return Err(Failure::new(format!("{} ended by a panic", counted(done.broken as u64, "shard")))
+            .help("this is a bug in betrace: please report it with what stands above"));
+    }
+    Ok(())
+}
+
+/// Ready at SIGINT, or where there is one, SIGTERM.
 pub async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return std::future::pending().await;
-    };
-    tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
 }
 
-async fn listen(config: &Config) -> Result<Listeners, Failure> {
-    let bind = async |transport, address: &Option<String>| match address {
-        Some(address) => ingest::bind(transport, address).await.map(Some),
-        None => Ok(None),
+fn listen(runtime: &Runtime, transport: Transport, address: Option<&str>) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = address else {
+        return Ok(None);
     };
-    let failed = |error| Failure::of(&error);
-    Ok(Listeners {
-        grpc: bind(Transport::Grpc, &config.otlp_grpc).await.map_err(failed)?,
-        http: bind(Transport::Http, &config.otlp_http).await.map_err(failed)?,
-    })
+    runtime.block_on(ingest::bind(transport, address)).map(Some).map_err(|error| Failure::new(error.to_string()))
 }
 
-/// A shard's part of the bounds.
-fn shard_limits(config: &Config) -> Limits {
-    let shards = config.workers.max(1);
-    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+fn address(listener: Option<&TcpListener>) -> Option<SocketAddr> {
+    listener.and_then(|listener| listener.local_addr().ok())
+}
+
+/// The bounds of one shard.
+fn limits(config: &Config) -> Limits {
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     Limits {
         settle: config.settle,
         idle: config.idle,
         max_age: config.max_age,
         trace_spans: count(config.span_cap),
         trace_bytes: config.byte_cap as u64,
-        memory_bytes: (config.memory / shards) as u64,
+        memory_bytes: (config.memory / config.workers.max(1)) as u64,
         remember: config.decided_for,
-        remember_traces: count(config.decided_traces / shards),
+        remember_traces: count(config.decided_traces),
         batch_spans: count(config.batch_spans),
         batch_bytes: config.batch_bytes as u64,
-        ..Limits::default()
+        dead_bytes: config.dead_bytes as u64,
     }
 }
 
 fn engine_limits(config: &Config) -> EngineLimits {
-    let defaults = EngineLimits::for_workers(config.workers);
+    let limits = EngineLimits::for_workers(config.workers);
     EngineLimits {
-        warm_instances: config.warm_instances.unwrap_or(defaults.warm_instances),
+        warm_instances: config.warm_instances.unwrap_or(limits.warm_instances),
+        workers: config.workers,
         deadline: config.rule_deadline,
         memory_bytes: config.rule_memory,
         keep_bytes: config.rule_keep,
@@ -185,6 +256,57 @@ fn engine_limits(config: &Config) -> EngineLimits {
         result_bytes: config.rule_result,
         findings: config.rule_findings,
         component_bytes: config.rule_component,
-        ..defaults
     }
 }
+
+/// Says on stderr what came and what became of it, and every bound that was hit.
+fn report(done: &Done, signals: u64, rules: &[Arc<Rule>]) {
+    let sum = |of: fn(&Counters) -> u64| done.shards.iter().map(of).sum::<u64>();
+    let completed = |completion| done.shards.iter().map(|shard| shard.completed_by(completion)).sum::<u64>();
+    let traces: u64 = Completion::ALL.iter().map(|&completion| completed(completion)).sum();
+    note(&format!(
+        "betrace: {} of {} in {}: {}",
+        counted(traces, "trace"),
+        counted(sum(|shard| shard.spans), "span"),
+        counted(done.grpc.requests + done.http.requests, "request"),
+        counted(signals, "signal"),
+    ));
+    let reasons: Vec<String> = Completion::ALL
+        .iter()
+        .filter(|&&completion| completed(completion) > 0)
+        .map(|&completion| format!("{} {}", completed(completion), completion.name()))
+        .collect();
+    if !reasons.is_empty() {
+        note(&format!("  completed by: {}", reasons.join(", ")));
+    }
+    for (name, count) in [
+        ("duplicate spans", sum(|shard| shard.duplicates)),
+        ("late spans", sum(|shard| shard.late)),
+        ("judged traces forgotten early", sum(|shard| shard.forgotten)),
+    ] {
+        if count > 0 {
+            note(&format!("  {name}: {count}"));
+        }
+    }
+    for (transport, snapshot) in [(Transport::Grpc, &done.grpc), (Transport::Http, &done.http)] {
+        for (name, count) in snapshot.each().filter(|(name, count)| *count > 0 && !TRAFFIC.contains(name)) {
+            note(&format!("  {}: {}: {count}", transport.name(), name.replace('_', " ")));
+        }
+    }
+    for rule in rules {
+        let counts = rule.counts();
+        if counts.all_faults() + counts.input_too_large + counts.unjudged > 0 {
+            let last = rule.last_fault().map(|fault| format!("; the last: {fault}")).unwrap_or_default();
+            note(&format!(
+                "  rule {}: {}, {} too large for it, {} not judged by it{last}",
+                rule.id,
+                counted(counts.all_faults(), "fault"),
+                counted(counts.input_too_large, "trace"),
+                counted(counts.unjudged, "trace"),
+            ));
+        }
+    }
+}
+
+/// Counters of the servers that say what came, not that something was refused.
+const TRAFFIC: [&str; 4] = ["requests", "spans", "bytes", "connections"];

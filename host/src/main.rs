@@ -1,4 +1,4 @@
-//! The binary: see [`betrace::cli`].
+//! The binary: [`betrace::cli`] from arguments to exit code.
 
 fn main() -> std::process::ExitCode {
     betrace::cli::main()

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::number::{CountTest, IntTest};
 use super::predicate::{Literal, Test};
-use super::{PlanError, Planner, excerpt};
+use super::{Planner, excerpt};
+use crate::diagnostic::Diagnostic;
 use crate::types::tree::{self, Base, Comparison, Number};
 
 /// True or false of a whole trace. Sets are indices into the plan's.
@@ -79,7 +80,7 @@ impl Planner<'_> {
     pub(super) fn condition(
         &mut self,
         condition: &tree::Condition,
-    ) -> Result<Condition, PlanError> {
+    ) -> Result<Condition, Diagnostic> {
         Ok(match condition {
             tree::Condition::Constant(answer) => Condition::Constant(*answer),
             tree::Condition::Not(inner) => Condition::Not(Box::new(self.condition(inner)?)),
@@ -102,7 +103,7 @@ impl Planner<'_> {
     }
 
     /// One scan finds the spans of all the sets of which one is to be there: the answer and the evidence are the same.
-    fn or(&mut self, parts: &[tree::Condition]) -> Result<Condition, PlanError> {
+    fn or(&mut self, parts: &[tree::Condition]) -> Result<Condition, Diagnostic> {
         let mut tests = Vec::new();
         let mut spans = Vec::new();
         let mut rest = Vec::new();
@@ -136,7 +137,7 @@ impl Planner<'_> {
         &mut self,
         set: &tree::Set,
         predicate: &tree::Predicate,
-    ) -> Result<Condition, PlanError> {
+    ) -> Result<Condition, Diagnostic> {
         let text = excerpt(self.source, set.span.start, set.span.end);
         let within = self.set_test(set)?;
         let violates = self.test(predicate)?.negated();
@@ -154,7 +155,7 @@ impl Planner<'_> {
         left: &Number,
         comparison: Comparison,
         right: &Number,
-    ) -> Result<Condition, PlanError> {
+    ) -> Result<Condition, Diagnostic> {
         let (set, test) = match (left, right) {
             (Number::Count(left), Number::Count(right)) => {
                 let (left, right) = (self.counted(left)?, self.counted(right)?);
@@ -177,13 +178,13 @@ impl Planner<'_> {
         Ok(Condition::Count(set, test))
     }
 
-    fn counted(&mut self, set: &tree::Set) -> Result<u32, PlanError> {
+    fn counted(&mut self, set: &tree::Set) -> Result<u32, Diagnostic> {
         let test = self.set_test(set)?;
         let text = excerpt(self.source, set.span.start, set.span.end);
         Ok(self.sets.intern(test, text))
     }
 
-    fn set_test(&mut self, set: &tree::Set) -> Result<Test, PlanError> {
+    fn set_test(&mut self, set: &tree::Set) -> Result<Test, Diagnostic> {
         let mut tests = Vec::with_capacity(set.filters.len() + 1);
         match &set.base {
             Base::All => {}

@@ -1,41 +1,35 @@
-//! Why a rule that is well typed can't be planned.
+//! Why a rule that checks can't be planned: what its text patterns take.
 
-use std::fmt;
-
-use crate::diagnostic::Span;
-
-/// Where and why a rule can't be planned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlanError {
-    /// The field whose pattern it is.
-    pub span: Span,
-    /// What is wrong.
-    pub problem: Problem,
-}
+use crate::diagnostic::{Code, Diagnostic, Span};
 
 /// What is wrong with a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
-    /// The regular expression does not parse.
+pub(super) enum Problem {
+    /// The regular expression does not parse. The checker has told of it already; trees made by hand get here.
     Regex(String),
-    /// The patterns of the rule need more than this many bytes.
-    TooLarge {
-        /// The bound.
-        limit: usize,
-    },
+    /// The automata of the rule need more than this many bytes, or too much work.
+    TooLarge { limit: usize },
 }
 
-impl fmt::Display for PlanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.problem {
-            Problem::Regex(why) => write!(f, "this regular expression is not valid: {why}"),
-            Problem::TooLarge { limit } => write!(
-                f,
-                "the text patterns of this rule need more than {} KiB; shorten them, or bound their repetitions less",
-                limit / 1024
+impl Problem {
+    /// As told to the author; `span` is the field that is matched.
+    pub(super) fn diagnostic(self, span: Span) -> Diagnostic {
+        match self {
+            Problem::Regex(why) => Diagnostic::new(
+                Code::InvalidRegex,
+                span,
+                format!("this regular expression does not parse: {why}"),
             ),
+            Problem::TooLarge { limit } => Diagnostic::new(
+                Code::RegexTooLarge,
+                span,
+                format!(
+                    "the text patterns of this rule need more than {} KiB",
+                    limit >> 10
+                ),
+            )
+            .here("this is matched with one pattern too many, or with one too large")
+            .help("shorten the pattern, or bound its repetitions more tightly"),
         }
     }
 }
-
-impl std::error::Error for PlanError {}

@@ -15,11 +15,11 @@ mod predicate;
 mod stability;
 mod triggers;
 
+use crate::diagnostic::Diagnostic;
 use crate::types::tree;
 
 pub use automaton::Automaton;
 pub use condition::{Condition, Set};
-pub use error::{PlanError, Problem};
 pub use field::{Field, FieldKind, Types};
 pub use manifest::{Clause, Column, ColumnSource, Fact, Manifest, Trigger};
 pub use number::{CountTest, FloatTest, IntTest};
@@ -42,7 +42,7 @@ pub struct Plan {
 }
 
 /// Plans a rule. `source` is the text that the tree's spans point into.
-pub fn plan(rule: &tree::Rule, source: &str) -> Result<Plan, PlanError> {
+pub fn plan(rule: &tree::Rule, source: &str) -> Result<Plan, Diagnostic> {
     let mut planner = Planner::new(source);
     let when = match &rule.when {
         Some(clause) => Some(planner.condition(&clause.condition)?),

@@ -1,9 +1,10 @@
 //! Predicates over rows: tree to tests, with what static types decide decided.
 
+use super::Planner;
 use super::field::{Field, FieldKind, Types};
 use super::number::{CountTest, IntTest};
 use super::pattern::PatternKey;
-use super::{PlanError, Planner};
+use crate::diagnostic::Diagnostic;
 use crate::types::tree::{
     self, Comparison, Constant, Items, Operand, Pattern, Predicate, Table, TextOperand,
 };
@@ -135,7 +136,7 @@ fn single(mut parts: Vec<Test>, neutral: bool) -> Result<Test, Vec<Test>> {
 }
 
 impl Planner<'_> {
-    pub(super) fn test(&mut self, predicate: &Predicate) -> Result<Test, PlanError> {
+    pub(super) fn test(&mut self, predicate: &Predicate) -> Result<Test, Diagnostic> {
         Ok(match predicate {
             Predicate::Constant(answer) => Test::Constant(*answer),
             Predicate::Not(inner) => self.test(inner)?.negated(),
@@ -162,12 +163,12 @@ impl Planner<'_> {
         })
     }
 
-    fn tests(&mut self, predicates: &[Predicate]) -> Result<Vec<Test>, PlanError> {
+    fn tests(&mut self, predicates: &[Predicate]) -> Result<Vec<Test>, Diagnostic> {
         predicates.iter().map(|part| self.test(part)).collect()
     }
 
     /// `Test::any`, with many comparisons of one field with texts made one look into a table.
-    pub(super) fn any(&mut self, tests: Vec<Test>) -> Result<Test, PlanError> {
+    pub(super) fn any(&mut self, tests: Vec<Test>) -> Result<Test, Diagnostic> {
         let parts = match Test::any(tests) {
             Test::Or(parts) => parts,
             other => return Ok(other),
@@ -280,7 +281,7 @@ impl Planner<'_> {
         field: &tree::Field,
         items: &[Constant],
         negated: bool,
-    ) -> Result<Test, PlanError> {
+    ) -> Result<Test, Diagnostic> {
         let tests = items
             .iter()
             .map(|item| self.compare(field, Comparison::Equal, item))
@@ -304,7 +305,7 @@ impl Planner<'_> {
         Ok(Test::all(vec![like_an_item, found.negated()]))
     }
 
-    fn text(&mut self, of: &tree::Field, pattern: &Pattern) -> Result<Test, PlanError> {
+    fn text(&mut self, of: &tree::Field, pattern: &Pattern) -> Result<Test, Diagnostic> {
         let field = self.fields.field(of);
         if !has_text(field.kind) {
             return Ok(Test::Constant(false));
@@ -341,18 +342,15 @@ impl Planner<'_> {
         of: &tree::Field,
         field: Field,
         pattern: PatternKey,
-    ) -> Result<Test, PlanError> {
+    ) -> Result<Test, Diagnostic> {
         let matcher = self
             .matchers
             .pattern(pattern)
-            .map_err(|problem| PlanError {
-                span: of.span,
-                problem,
-            })?;
+            .map_err(|problem| problem.diagnostic(of.span))?;
         Ok(Test::Match(field, matcher))
     }
 
-    fn items(&mut self, table: Table, items: &Items) -> Result<Test, PlanError> {
+    fn items(&mut self, table: Table, items: &Items) -> Result<Test, Diagnostic> {
         let offsets = self.fields.offsets(table);
         let quantified = |test: Test, quantity| Test::Items {
             table,

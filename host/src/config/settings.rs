@@ -238,7 +238,7 @@ pub const SETTINGS: &[Setting] = &[
             most: MINUTE,
         },
         "2ms",
-        "how long a complete trace may wait for others to share its batch",
+        "how long a worker takes in queued spans before it judges the traces that are complete",
     ),
     rules(
         "rule-deadline",

@@ -48,6 +48,8 @@ pub type Shown = Arc<Mutex<Counters>>;
 /// All that a shard's thread owns.
 pub struct ShardThread {
     pub limits: Limits,
+    /// How long spans are taken in before what is complete is judged, while more are queued.
+    pub batch_delay: Duration,
     pub incoming: Receiver<Routed>,
     pub judge: Judge,
     pub rules: Arc<Published>,
@@ -93,6 +95,7 @@ impl ShardThread {
         };
         let mut spans = 0;
         let mut next = first;
+        let until = self.clock.now().after(self.batch_delay);
         loop {
             match next {
                 Ok(Routed { parcel, permit }) => {
@@ -103,7 +106,7 @@ impl ShardThread {
                 Err(RecvTimeoutError::Timeout) => return Queue::Open,
                 Err(RecvTimeoutError::Disconnected) => return Queue::Closed,
             }
-            if spans >= self.limits.batch_spans as usize {
+            if spans >= self.limits.batch_spans as usize || self.clock.now() >= until {
                 return Queue::Open;
             }
             next = self.incoming.recv_timeout(Duration::ZERO);
