@@ -29,7 +29,11 @@ fn every_case_signals_what_it_says() {
     let cases = cases();
     assert!(cases.len() >= 40, "only {} cases", cases.len());
     for case in &cases {
-        let name = case.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = case
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let told = match told(&engine, case) {
             Ok(told) => told,
             Err(why) => {
@@ -46,25 +50,47 @@ fn every_case_signals_what_it_says() {
             wrong.push(format!("== {name}\n-- expected\n{expected}-- told\n{told}"));
         }
     }
-    assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} cases:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
 }
 
 /// What the rules of a case say of its traces.
 fn told(engine: &Arc<Engine>, case: &Path) -> Result<String, String> {
     let rules = Rules::load(engine, &[case.to_path_buf()], false);
     if rules.problems() > 0 {
-        let problems: Vec<String> = rules.loaded.problems.iter().map(ToString::to_string).collect();
-        return Err(format!("{}\n{}", rules.path_errors.join("\n"), problems.join("\n")));
+        let problems: Vec<String> = rules
+            .loaded
+            .problems
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        return Err(format!(
+            "{}\n{}",
+            rules.path_errors.join("\n"),
+            problems.join("\n")
+        ));
     }
-    let text = fs::read_to_string(case.join("traces.txt")).map_err(|error| format!("traces.txt: {error}"))?;
+    let text = fs::read_to_string(case.join("traces.txt"))
+        .map_err(|error| format!("traces.txt: {error}"))?;
     let sketches = read(&text).map_err(|error| format!("traces.txt: {error}"))?;
 
     let set = Arc::new(RuleSet::new(1, rules.loaded.rules));
-    let options = Options { limits: Limits::default(), outlines: false, detected_at: 0 };
+    let options = Options {
+        limits: Limits::default(),
+        outlines: false,
+        detected_at: 0,
+    };
     let mut replay = Replay::new(engine.clone(), set, options);
     let mut emissions = Vec::new();
     for sketch in &sketches {
-        replay.push(sketch.encode().into(), &mut emissions).map_err(|error| format!("{}: {error}", sketch.name))?;
+        replay
+            .push(sketch.encode().into(), &mut emissions)
+            .map_err(|error| format!("{}: {error}", sketch.name))?;
     }
     replay.finish(|batch| emissions.extend(batch));
 
@@ -72,7 +98,10 @@ fn told(engine: &Arc<Engine>, case: &Path) -> Result<String, String> {
     signals.sort_by(|a, b| a.rule.cmp(&b.rule));
     let mut out = String::new();
     for (place, sketch) in sketches.iter().enumerate() {
-        let id: String = Sketch::id(place).iter().map(|byte| format!("{byte:02x}")).collect();
+        let id: String = Sketch::id(place)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let _ = writeln!(out, "trace {}", sketch.name);
         for signal in signals.iter().filter(|signal| signal.trace_id == id) {
             write_signal(&mut out, signal);
@@ -82,11 +111,19 @@ fn told(engine: &Arc<Engine>, case: &Path) -> Result<String, String> {
 }
 
 fn write_signal(out: &mut String, signal: &Signal) {
-    let clauses: Vec<String> =
-        signal.clauses.iter().map(|clause| format!("{} {}", clause.kind.name(), clause.text.trim())).collect();
+    let clauses: Vec<String> = signal
+        .clauses
+        .iter()
+        .map(|clause| format!("{} {}", clause.kind.name(), clause.text.trim()))
+        .collect();
     let certainty = format!("{:?}", signal.certainty).to_lowercase();
     let severity = signal.severity.name();
-    let _ = writeln!(out, "  {} {severity} {certainty}: {}", signal.rule, clauses.join("; "));
+    let _ = writeln!(
+        out,
+        "  {} {severity} {certainty}: {}",
+        signal.rule,
+        clauses.join("; ")
+    );
     for span in &signal.evidence {
         let service = span.service.as_deref().unwrap_or("-");
         let name = span.name.as_deref().unwrap_or("-");
@@ -100,8 +137,12 @@ fn write_signal(out: &mut String, signal: &Signal) {
 
 fn cases() -> Vec<PathBuf> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    let mut cases: Vec<PathBuf> =
-        fs::read_dir(corpus).expect("the corpus").flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    let mut cases: Vec<PathBuf> = fs::read_dir(corpus)
+        .expect("the corpus")
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect();
     cases.sort();
     cases
 }

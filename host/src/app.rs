@@ -22,9 +22,7 @@ use crate::cli::failure::note;
 use crate::cli::rules::Rules;
 use crate::config::{Config, SignalsTarget};
 use crate::engine::{Engine, EngineLimits, Rule};
-use crate::ingest::{
-    self, Budget, Listeners, Router, Shutdown, Snapshot, Transport, Trigger,
-};
+use crate::ingest::{self, Budget, Listeners, Router, Shutdown, Snapshot, Transport, Trigger};
 use crate::pipeline::Judge;
 use crate::pipeline::thread::{Clock, ShardThread, Shown};
 use crate::rules::Published;
@@ -71,7 +69,9 @@ impl Host {
             .enable_all()
             .thread_name("ingest")
             .build()
-            .map_err(|error| Failure::new(format!("can't start the threads of the servers: {error}")))?;
+            .map_err(|error| {
+                Failure::new(format!("can't start the threads of the servers: {error}"))
+            })?;
         let listeners = Listeners {
             grpc: listen(&runtime, Transport::Grpc, config.otlp_grpc.as_deref())?,
             http: listen(&runtime, Transport::Http, config.otlp_http.as_deref())?,
@@ -102,14 +102,31 @@ impl Host {
             let thread = std::thread::Builder::new()
                 .name(format!("shard-{shard}"))
                 .spawn(move || thread.run())
-                .map_err(|error| Failure::new(format!("can't start the thread of shard {shard}: {error}")))?;
+                .map_err(|error| {
+                    Failure::new(format!("can't start the thread of shard {shard}: {error}"))
+                })?;
             threads.push(thread);
         }
 
         let router = Router::new(queues, Budget::new(config.in_flight));
         let (trigger, shutdown) = Shutdown::new();
-        let servers = runtime.spawn(ingest::serve(listeners, router.clone(), config.into(), shutdown));
-        Ok(Host { runtime, servers, trigger, threads, shown, router, rules, grpc, http })
+        let servers = runtime.spawn(ingest::serve(
+            listeners,
+            router.clone(),
+            config.into(),
+            shutdown,
+        ));
+        Ok(Host {
+            runtime,
+            servers,
+            trigger,
+            threads,
+            shown,
+            router,
+            rules,
+            grpc,
+            http,
+        })
     }
 
     /// Where OTLP/gRPC is taken; none where it is off.
@@ -148,27 +165,41 @@ impl Host {
         for thread in self.threads {
             done.broken += usize::from(thread.join().is_err());
         }
-        done.shards =
-            self.shown.iter().map(|counters| *counters.lock().unwrap_or_else(PoisonError::into_inner)).collect();
+        done.shards = self
+            .shown
+            .iter()
+            .map(|counters| *counters.lock().unwrap_or_else(PoisonError::into_inner))
+            .collect();
         done
     }
 }
 
 /// `betrace serve`, until SIGTERM or SIGINT.
 pub fn serve(config: &Config) -> Result<(), Failure> {
-    let engine = Engine::new(engine_limits(config)).map(Arc::new).map_err(|error| {
-        Failure::of(&error).help("is memory or address space limited (`ulimit -v`)? fewer `--workers` take less")
-    })?;
+    let engine = Engine::new(engine_limits(config))
+        .map(Arc::new)
+        .map_err(|error| {
+            Failure::of(&error).help(
+                "is memory or address space limited (`ulimit -v`)? fewer `--workers` take less",
+            )
+        })?;
     let rules = Rules::load(&engine, &config.rules, Paint::for_stderr().color).some()?;
     let target = match &config.signals {
         SignalsTarget::Stdout => Target::Stdout,
         SignalsTarget::File(path) => Target::File(path.clone()),
     };
-    let (sink, writer) = sinks::open(&target, Format::Json, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
+    let (sink, writer) =
+        sinks::open(&target, Format::Json, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
     let counters = sink.counters();
     let host = Host::start(config, engine, rules.loaded.rules.clone(), sink, false)?;
-    note(&format!("betrace: {} loaded", counted(rules.loaded.rules.len() as u64, "rule")));
-    for (address, what) in [(host.grpc(), Transport::Grpc), (host.http(), Transport::Http)] {
+    note(&format!(
+        "betrace: {} loaded",
+        counted(rules.loaded.rules.len() as u64, "rule")
+    ));
+    for (address, what) in [
+        (host.grpc(), Transport::Grpc),
+        (host.http(), Transport::Http),
+    ] {
         if let Some(address) = address {
             note(&format!("betrace: {} on {address}", what.name()));
         }
@@ -190,8 +221,11 @@ pub fn serve(config: &Config) -> Result<(), Failure> {
     report(&done, counters.written(), &set.rules);
     written?;
     if done.broken > 0 {
-        return Err(Failure::new(format!("{} ended by a panic", counted(done.broken as u64, "shard")))
-            .help("this is a bug in betrace: please report it with what stands above"));
+        return Err(Failure::new(format!(
+            "{} ended by a panic",
+            counted(done.broken as u64, "shard")
+        ))
+        .help("this is a bug in betrace: please report it with what stands above"));
     }
     Ok(())
 }
@@ -212,11 +246,18 @@ pub async fn stop_signal() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-fn listen(runtime: &Runtime, transport: Transport, address: Option<&str>) -> Result<Option<TcpListener>, Failure> {
+fn listen(
+    runtime: &Runtime,
+    transport: Transport,
+    address: Option<&str>,
+) -> Result<Option<TcpListener>, Failure> {
     let Some(address) = address else {
         return Ok(None);
     };
-    runtime.block_on(ingest::bind(transport, address)).map(Some).map_err(|error| Failure::new(error.to_string()))
+    runtime
+        .block_on(ingest::bind(transport, address))
+        .map(Some)
+        .map_err(|error| Failure::new(error.to_string()))
 }
 
 fn address(listener: Option<&TcpListener>) -> Option<SocketAddr> {
@@ -262,8 +303,16 @@ fn engine_limits(config: &Config) -> EngineLimits {
 /// Says on stderr what came and what became of it, and every bound that was hit.
 fn report(done: &Done, signals: u64, rules: &[Arc<Rule>]) {
     let sum = |of: fn(&Counters) -> u64| done.shards.iter().map(of).sum::<u64>();
-    let completed = |completion| done.shards.iter().map(|shard| shard.completed_by(completion)).sum::<u64>();
-    let traces: u64 = Completion::ALL.iter().map(|&completion| completed(completion)).sum();
+    let completed = |completion| {
+        done.shards
+            .iter()
+            .map(|shard| shard.completed_by(completion))
+            .sum::<u64>()
+    };
+    let traces: u64 = Completion::ALL
+        .iter()
+        .map(|&completion| completed(completion))
+        .sum();
     note(&format!(
         "betrace: {} of {} in {}: {}",
         counted(traces, "trace"),
@@ -282,21 +331,34 @@ fn report(done: &Done, signals: u64, rules: &[Arc<Rule>]) {
     for (name, count) in [
         ("duplicate spans", sum(|shard| shard.duplicates)),
         ("late spans", sum(|shard| shard.late)),
-        ("judged traces forgotten early", sum(|shard| shard.forgotten)),
+        (
+            "judged traces forgotten early",
+            sum(|shard| shard.forgotten),
+        ),
     ] {
         if count > 0 {
             note(&format!("  {name}: {count}"));
         }
     }
     for (transport, snapshot) in [(Transport::Grpc, &done.grpc), (Transport::Http, &done.http)] {
-        for (name, count) in snapshot.each().filter(|(name, count)| *count > 0 && !TRAFFIC.contains(name)) {
-            note(&format!("  {}: {}: {count}", transport.name(), name.replace('_', " ")));
+        for (name, count) in snapshot
+            .each()
+            .filter(|(name, count)| *count > 0 && !TRAFFIC.contains(name))
+        {
+            note(&format!(
+                "  {}: {}: {count}",
+                transport.name(),
+                name.replace('_', " ")
+            ));
         }
     }
     for rule in rules {
         let counts = rule.counts();
         if counts.all_faults() + counts.input_too_large + counts.unjudged > 0 {
-            let last = rule.last_fault().map(|fault| format!("; the last: {fault}")).unwrap_or_default();
+            let last = rule
+                .last_fault()
+                .map(|fault| format!("; the last: {fault}"))
+                .unwrap_or_default();
             note(&format!(
                 "  rule {}: {}, {} too large for it, {} not judged by it{last}",
                 rule.id,

@@ -37,14 +37,23 @@ pub fn run(args: &CheckArgs) -> Result<Outcome, Failure> {
     }
     let mut out = String::new();
     for file in &rules.files {
-        let of_file: Vec<&Rule> =
-            rules.loaded.rules.iter().map(|rule| &**rule).filter(|rule| rule.origin == file.path).collect();
+        let of_file: Vec<&Rule> = rules
+            .loaded
+            .rules
+            .iter()
+            .map(|rule| &**rule)
+            .filter(|rule| rule.origin == file.path)
+            .collect();
         // Writing to a string can't fail.
         let _ = describe_file(&mut out, &file.path, &of_file);
     }
     print(&out)?;
     rules.report();
-    let (good, bad, warnings) = (rules.loaded.rules.len(), rules.problems(), rules.loaded.warnings.len());
+    let (good, bad, warnings) = (
+        rules.loaded.rules.len(),
+        rules.problems(),
+        rules.loaded.warnings.len(),
+    );
     note(&format!(
         "{} in {}, {}, {}",
         counted(good as u64, "rule"),
@@ -52,7 +61,11 @@ pub fn run(args: &CheckArgs) -> Result<Outcome, Failure> {
         counted(bad as u64, "problem"),
         counted(warnings as u64, "warning")
     ));
-    Ok(if bad == 0 { Outcome::Quiet } else { Outcome::Found })
+    Ok(if bad == 0 {
+        Outcome::Quiet
+    } else {
+        Outcome::Found
+    })
 }
 
 fn describe_file(out: &mut String, path: &Path, rules: &[&Rule]) -> std::fmt::Result {
@@ -62,12 +75,30 @@ fn describe_file(out: &mut String, path: &Path, rules: &[&Rule]) -> std::fmt::Re
     }
     for rule in rules {
         let manifest = &rule.manifest;
-        let tags: String = manifest.tags.iter().map(|tag| format!(" {}", clean(tag, 60))).collect();
-        writeln!(out, "  {}  {}{tags}", clean(&rule.id, 100), manifest.severity.name())?;
+        let tags: String = manifest
+            .tags
+            .iter()
+            .map(|tag| format!(" {}", clean(tag, 60)))
+            .collect();
+        writeln!(
+            out,
+            "  {}  {}{tags}",
+            clean(&rule.id, 100),
+            manifest.severity.name()
+        )?;
         for clause in &manifest.clauses {
             let words = clause.text.split_whitespace().collect::<Vec<_>>().join(" ");
-            let stable = if clause.stable { "" } else { "  (more spans can undo it)" };
-            writeln!(out, "    {} {{ {} }}{stable}", clause.kind.name(), clean(&words, 160))?;
+            let stable = if clause.stable {
+                ""
+            } else {
+                "  (more spans can undo it)"
+            };
+            writeln!(
+                out,
+                "    {} {{ {} }}{stable}",
+                clause.kind.name(),
+                clean(&words, 160)
+            )?;
         }
         if manifest.triggers.is_empty() {
             writeln!(out, "    sees every trace")?;

@@ -33,7 +33,8 @@ pub struct CompileArgs {
 pub fn run(args: &CompileArgs) -> Result<Outcome, Failure> {
     let path = args.file.display();
     let source = std::fs::read(&args.file).map_err(|error| {
-        Failure::new(format!("can't read {path}: {error}")).help("name a `.betrace` file that you may read")
+        Failure::new(format!("can't read {path}: {error}"))
+            .help("name a `.betrace` file that you may read")
     })?;
     let stem = args.file.file_stem().unwrap_or_default().to_string_lossy();
     let output = betrace_dsl::compile(&stem, &source);
@@ -41,7 +42,11 @@ pub fn run(args: &CompileArgs) -> Result<Outcome, Failure> {
     for diagnostic in &output.diagnostics {
         note(&diagnostic.render(&path.to_string(), &text, Paint::for_stderr().color));
     }
-    if output.diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error) {
+    if output
+        .diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.level == Level::Error)
+    {
         return Ok(Outcome::Found);
     }
     let mut rules = output.rules;
@@ -49,36 +54,56 @@ pub fn run(args: &CompileArgs) -> Result<Outcome, Failure> {
         let ids: Vec<String> = rules.iter().map(|rule| format!("`{}`", rule.id)).collect();
         rules.retain(|rule| rule.id == *wanted);
         if rules.is_empty() {
-            return Err(Failure::new(format!("{path} has no rule `{wanted}`")).help(format!("it has {}", ids.join(", "))));
+            return Err(Failure::new(format!("{path} has no rule `{wanted}`"))
+                .help(format!("it has {}", ids.join(", "))));
         }
     }
     let into_folder = args.output.is_dir() || ends_with_separator(&args.output);
     if !into_folder && rules.len() > 1 {
-        return Err(Failure::new(format!("{path} has {} rules, and {} is one file", rules.len(), args.output.display()))
-            .help("name one with `--rule ID`, or a folder with `-o FOLDER/`"));
+        return Err(Failure::new(format!(
+            "{path} has {} rules, and {} is one file",
+            rules.len(),
+            args.output.display()
+        ))
+        .help("name one with `--rule ID`, or a folder with `-o FOLDER/`"));
     }
     for rule in &rules {
-        let target = if into_folder { args.output.join(format!("{}.wasm", file_name(&rule.id)?)) } else { args.output.clone() };
+        let target = if into_folder {
+            args.output.join(format!("{}.wasm", file_name(&rule.id)?))
+        } else {
+            args.output.clone()
+        };
         write(&target, &rule.component)?;
-        note(&format!("wrote {} ({} bytes): rule `{}`", target.display(), rule.component.len(), rule.id));
+        note(&format!(
+            "wrote {} ({} bytes): rule `{}`",
+            target.display(),
+            rule.component.len(),
+            rule.id
+        ));
     }
     Ok(Outcome::Quiet)
 }
 
 fn ends_with_separator(path: &Path) -> bool {
-    path.as_os_str().as_encoded_bytes().last().is_some_and(|&last| std::path::is_separator(char::from(last)))
+    path.as_os_str()
+        .as_encoded_bytes()
+        .last()
+        .is_some_and(|&last| std::path::is_separator(char::from(last)))
 }
 
 /// An id as the name of a file in the folder, and never of one elsewhere.
 fn file_name(id: &str) -> Result<&str, Failure> {
     if id.starts_with('.') || id.chars().any(|c| std::path::is_separator(c) || c == '\0') {
-        return Err(Failure::new(format!("the rule id `{id}` is no file name")).help("name the file with `--rule` and `-o`"));
+        return Err(Failure::new(format!("the rule id `{id}` is no file name"))
+            .help("name the file with `--rule` and `-o`"));
     }
     Ok(id)
 }
 
 fn write(target: &Path, component: &[u8]) -> Result<(), Failure> {
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = target
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     folder
         .map_or(Ok(()), std::fs::create_dir_all)
         .and_then(|()| std::fs::write(target, component))

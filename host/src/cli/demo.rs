@@ -51,22 +51,36 @@ pub fn run(args: &DemoArgs) -> Result<Outcome, Failure> {
         settle: args.settle,
         ..Config::default()
     };
-    let format = Format::Person { paint: Paint::for_stdout(), width: terminal_width() };
-    let (sink, writer) = open(&Target::Stdout, format, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
+    let format = Format::Person {
+        paint: Paint::for_stdout(),
+        width: terminal_width(),
+    };
+    let (sink, writer) =
+        open(&Target::Stdout, format, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
     let host = Host::start(&config, engine, rules, sink.clone(), format.draws())?;
     let counters = sink.counters();
     drop(sink);
-    let endpoint = host.grpc().map(|address| format!("http://{address}")).unwrap_or_default();
+    let endpoint = host
+        .grpc()
+        .map(|address| format!("http://{address}"))
+        .unwrap_or_default();
     note(&format!(
         "a web shop of {} sends its traces to {endpoint}; {} rules watch them{}\n",
         counted(crate::demo::shop::SERVICES.len() as u64, "service"),
         RULES.len(),
-        if args.duration.is_some() { "" } else { "; Ctrl-C ends it" },
+        if args.duration.is_some() {
+            ""
+        } else {
+            "; Ctrl-C ends it"
+        },
     ));
     let played = host.block_on(play(&endpoint, SEED, ended(args.duration)));
     host.stop();
     writer.finish().map_err(|error| Failure::of(&error))?;
-    report(&played.map_err(|error| Failure::of(&error))?, counters.written());
+    report(
+        &played.map_err(|error| Failure::of(&error))?,
+        counters.written(),
+    );
     Ok(Outcome::Quiet)
 }
 
@@ -86,13 +100,18 @@ fn built_in(engine: &Engine) -> Result<Vec<Arc<Rule>>, Failure> {
     let mut rules = Vec::new();
     for (name, source) in RULES {
         let stem = name.strip_suffix(".betrace").unwrap_or(name);
-        let source = Source { path: name.as_ref(), stem, bytes: source.as_bytes() };
+        let source = Source {
+            path: name.as_ref(),
+            stem,
+            bytes: source.as_bytes(),
+        };
         let compiled = compile(&source, false);
         if let Some(error) = compiled.messages.iter().find(|message| message.error) {
             return Err(Failure::new(error.text.clone()));
         }
         for rule in compiled.rules {
-            let rule = Rule::load(engine, &rule.component, name).map_err(|error| Failure::of(&error))?;
+            let rule =
+                Rule::load(engine, &rule.component, name).map_err(|error| Failure::of(&error))?;
             rules.push(Arc::new(rule));
         }
     }
@@ -101,14 +120,17 @@ fn built_in(engine: &Engine) -> Result<Vec<Arc<Rule>>, Failure> {
 
 fn report(played: &Played, signals: u64) {
     note(&format!(
-        "{} of {} in {}: {}, {} of them broken on purpose",
+        "{} of {} in {}, {} of them broken on purpose: {}",
         counted(played.traces, "trace"),
         counted(played.spans, "span"),
         counted(played.requests, "request"),
-        counted(signals, "signal"),
         played.faults,
+        counted(signals, "signal"),
     ));
     if played.dropped > 0 {
-        note(&format!("warning: {} found no room", counted(played.dropped, "request")));
+        note(&format!(
+            "warning: {} found no room",
+            counted(played.dropped, "request")
+        ));
     }
 }

@@ -32,7 +32,10 @@ impl Outcome {
 
 impl Failure {
     pub fn new(what: impl Into<String>) -> Failure {
-        Failure { what: what.into(), help: None }
+        Failure {
+            what: what.into(),
+            help: None,
+        }
     }
 
     /// An error with the errors that caused it.
@@ -78,6 +81,8 @@ pub fn note(text: &str) {
 /// Lines to stdout, which is what was asked for: that they can't be written is a failure.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
     written.map_err(|error| Failure::new(format!("can't write to stdout: {error}")))
 }

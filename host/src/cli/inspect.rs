@@ -26,10 +26,17 @@ pub struct InspectArgs {
 
 pub fn run(args: &InspectArgs) -> Result<Outcome, Failure> {
     let engine = engine(1)?;
-    let rules = Rules::load(&engine, std::slice::from_ref(&args.path), Paint::for_stderr().color);
+    let rules = Rules::load(
+        &engine,
+        std::slice::from_ref(&args.path),
+        Paint::for_stderr().color,
+    );
     if rules.problems() > 0 {
         rules.report();
-        return Err(Failure::new(format!("{} can't be inspected", display(&args.path))));
+        return Err(Failure::new(format!(
+            "{} can't be inspected",
+            display(&args.path)
+        )));
     }
     for rule in &rules.loaded.rules {
         print(&inspect::describe(rule))?;
@@ -43,7 +50,10 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, Failure> {
 fn assembly(rule: &Rule) -> Result<String, Failure> {
     let functions = inspect::assembly(rule).map_err(|error| Failure::of(&error))?;
     let text = functions.iter().map(|function| {
-        format!("\n{}  ({} bytes)\n{}", function.name, function.bytes, function.assembly)
+        format!(
+            "\n{}  ({} bytes)\n{}",
+            function.name, function.bytes, function.assembly
+        )
     });
     Ok(text.collect())
 }

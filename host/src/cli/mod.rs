@@ -20,12 +20,17 @@ pub use failure::{Failure, Outcome};
 
 /// Watches OpenTelemetry traces and signals the moment one breaks a rule
 #[derive(Debug, Parser)]
-#[command(name = "betrace", version, max_term_width = 110, after_help = "\
+#[command(
+    name = "betrace",
+    version,
+    max_term_width = 110,
+    after_help = "\
 Examples:
   betrace demo                                   see it at work, nothing else needed
   betrace check rules/                           are these rules all right?
   betrace replay --rules rules/ traces.jsonl     what would they find in these traces?
-  betrace serve --rules rules/                   take OTLP on 4317 and 4318, signals to stdout")]
+  betrace serve --rules rules/                   take OTLP on 4317 and 4318, signals to stdout"
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,

@@ -56,9 +56,18 @@ pub fn run(args: &ReplayArgs) -> Result<Outcome, Failure> {
     let rules = Rules::load(&engine, &args.rules, Paint::for_stderr().color).some()?;
     let set = Arc::new(RuleSet::new(1, rules.loaded.rules.clone()));
     let format = format(args.format);
-    let (sink, writer) = open(&Target::Stdout, format, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
-    let options = Options { limits: Limits::default(), outlines: format.draws(), detected_at: unix_now() };
-    let replayed = replay(Replay::new(engine, set.clone(), options), &args.inputs, &sink);
+    let (sink, writer) =
+        open(&Target::Stdout, format, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
+    let options = Options {
+        limits: Limits::default(),
+        outlines: format.draws(),
+        detected_at: unix_now(),
+    };
+    let replayed = replay(
+        Replay::new(engine, set.clone(), options),
+        &args.inputs,
+        &sink,
+    );
     drop(sink);
     // What was found before an input failed is printed all the same.
     let written = writer.finish();
@@ -66,9 +75,15 @@ pub fn run(args: &ReplayArgs) -> Result<Outcome, Failure> {
     written.map_err(|error| Failure::of(&error))?;
     report(&summary, &set);
     if rules.problems() > 0 {
-        return Err(Failure::new("not all rules ran").help("mend the rules above, or leave them out"));
+        return Err(
+            Failure::new("not all rules ran").help("mend the rules above, or leave them out")
+        );
     }
-    Ok(if summary.signals == 0 { Outcome::Quiet } else { Outcome::Found })
+    Ok(if summary.signals == 0 {
+        Outcome::Quiet
+    } else {
+        Outcome::Found
+    })
 }
 
 fn replay(mut replay: Replay, inputs: &[PathBuf], sink: &Sink) -> Result<Summary, Failure> {
@@ -79,7 +94,9 @@ fn replay(mut replay: Replay, inputs: &[PathBuf], sink: &Sink) -> Result<Summary
         while let Some(chunk) = input.next() {
             let chunk = chunk.map_err(|error| failed(&error))?;
             spans |= !chunk.bytes.is_empty();
-            replay.push(chunk.bytes, &mut signals).map_err(|error| failed(&input.broken(chunk.at, error)))?;
+            replay
+                .push(chunk.bytes, &mut signals)
+                .map_err(|error| failed(&input.broken(chunk.at, error)))?;
             sink.send(std::mem::take(&mut signals));
         }
         if !spans {
@@ -95,8 +112,18 @@ fn failed(error: &InputError) -> Failure {
 
 /// What was asked for; else a person's view where a person looks.
 fn format(asked: Option<OutputFormat>) -> Format {
-    let text = asked.map_or_else(|| std::io::stdout().is_terminal(), |format| format == OutputFormat::Text);
-    if text { Format::Person { paint: Paint::for_stdout(), width: terminal_width() } } else { Format::Json }
+    let text = asked.map_or_else(
+        || std::io::stdout().is_terminal(),
+        |format| format == OutputFormat::Text,
+    );
+    if text {
+        Format::Person {
+            paint: Paint::for_stdout(),
+            width: terminal_width(),
+        }
+    } else {
+        Format::Json
+    }
 }
 
 /// Says on stderr what was read and judged, and what may explain a rule's silence.
@@ -108,7 +135,11 @@ fn report(summary: &Summary, set: &RuleSet) {
         counted(summary.requests, "request"),
         counted(set.rules.len() as u64, "rule"),
         counted(summary.signals, "signal"),
-        if summary.unsure > 0 { format!(" ({} unsure)", summary.unsure) } else { String::new() },
+        if summary.unsure > 0 {
+            format!(" ({} unsure)", summary.unsure)
+        } else {
+            String::new()
+        },
     ));
     let assembly = &summary.assembly;
     let said = |count: u64, text: String| {
@@ -116,15 +147,48 @@ fn report(summary: &Summary, set: &RuleSet) {
             note(&format!("  {text}"));
         }
     };
-    said(assembly.duplicates, format!("{} came twice and counted once", counted(assembly.duplicates, "span")));
-    said(assembly.late, format!("{} came after their trace was judged", counted(assembly.late, "span")));
-    said(summary.rejected, format!("{} without usable ids were left out", counted(summary.rejected, "span")));
-    said(summary.invalid_utf8, format!("{} were not UTF-8 and count as missing", counted(summary.invalid_utf8, "text")));
+    said(
+        assembly.duplicates,
+        format!(
+            "{} came twice and counted once",
+            counted(assembly.duplicates, "span")
+        ),
+    );
+    said(
+        assembly.late,
+        format!(
+            "{} came after their trace was judged",
+            counted(assembly.late, "span")
+        ),
+    );
+    said(
+        summary.rejected,
+        format!(
+            "{} without usable ids were left out",
+            counted(summary.rejected, "span")
+        ),
+    );
+    said(
+        summary.invalid_utf8,
+        format!(
+            "{} were not UTF-8 and count as missing",
+            counted(summary.invalid_utf8, "text")
+        ),
+    );
     for (completion, why) in [
         (Completion::Drained, "had no root among these spans"),
-        (Completion::SpanCap, "reached the bound on a trace's spans and were judged early"),
-        (Completion::ByteCap, "reached the bound on a trace's bytes and were judged early"),
-        (Completion::Evicted, "were judged early because memory ran short"),
+        (
+            Completion::SpanCap,
+            "reached the bound on a trace's spans and were judged early",
+        ),
+        (
+            Completion::ByteCap,
+            "reached the bound on a trace's bytes and were judged early",
+        ),
+        (
+            Completion::Evicted,
+            "were judged early because memory ran short",
+        ),
     ] {
         let count = assembly.completed_by(completion);
         said(count, format!("{} {why}", counted(count, "trace")));
@@ -136,7 +200,13 @@ fn report(summary: &Summary, set: &RuleSet) {
             Table::Links => "link",
         };
         let times = counted(*count, items);
-        said(*count, format!("{}: `{}` was {} in {times}", unlike.rule, unlike.field, unlike.tag));
+        said(
+            *count,
+            format!(
+                "{}: `{}` was {} in {times}",
+                unlike.rule, unlike.field, unlike.tag
+            ),
+        );
     }
     set.rules.iter().for_each(|rule| faults(rule));
 }
@@ -144,15 +214,28 @@ fn report(summary: &Summary, set: &RuleSet) {
 fn faults(rule: &Rule) {
     let counts = rule.counts();
     if counts.all_faults() > 0 {
-        let last = rule.last_fault().map(|fault| format!(": {fault}")).unwrap_or_default();
-        note(&format!("warning: {} faulted, {} not judged by it{last}", rule.id, counted(counts.unjudged, "trace")));
+        let last = rule
+            .last_fault()
+            .map(|fault| format!(": {fault}"))
+            .unwrap_or_default();
+        note(&format!(
+            "warning: {} faulted, {} not judged by it{last}",
+            rule.id,
+            counted(counts.unjudged, "trace")
+        ));
     }
     if counts.input_too_large > 0 {
-        note(&format!("warning: {} could not take {} for their size", rule.id, counted(counts.input_too_large, "trace")));
+        note(&format!(
+            "warning: {} could not take {} for their size",
+            rule.id,
+            counted(counts.input_too_large, "trace")
+        ));
     }
 }
 
 fn unix_now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -23,9 +23,18 @@ impl Rules {
     /// Finds and loads the rules of `paths`. Problems are returned, not printed.
     pub fn load(engine: &Engine, paths: &[PathBuf], color: bool) -> Rules {
         let found = sources::find(paths);
-        let loaded = load(engine, &found.files, &|source| compile(&source, color), None);
+        let loaded = load(
+            engine,
+            &found.files,
+            &|source| compile(&source, color),
+            None,
+        );
         let path_errors = found.errors.iter().map(ToString::to_string).collect();
-        Rules { loaded, files: found.files, path_errors }
+        Rules {
+            loaded,
+            files: found.files,
+            path_errors,
+        }
     }
 
     /// Problems: files without rules, rules that don't compile or load, ids that are there twice.
@@ -44,7 +53,11 @@ impl Rules {
         for problem in &self.loaded.problems {
             let text = problem.to_string();
             // What the compiler renders says itself that it is an error.
-            note(&if text.starts_with("error") || text.contains("\nerror") { text } else { format!("error: {text}") });
+            note(&if text.starts_with("error") || text.contains("\nerror") {
+                text
+            } else {
+                format!("error: {text}")
+            });
         }
     }
 
@@ -52,11 +65,14 @@ impl Rules {
     pub fn some(self) -> Result<Rules, Failure> {
         self.report();
         if self.loaded.rules.is_empty() {
-            return Err(Failure::new("there is no rule to run").help("`betrace check PATH` says what is wrong with each"));
+            return Err(Failure::new("there is no rule to run")
+                .help("`betrace check PATH` says what is wrong with each"));
         }
         if self.problems() > 0 {
             let (bad, good) = (self.problems(), self.loaded.rules.len());
-            note(&format!("warning: {bad} of the problems above keep rules from running; {good} rules run without them"));
+            note(&format!(
+                "warning: {bad} of the problems above keep rules from running; {good} rules run without them"
+            ));
         }
         Ok(self)
     }
@@ -65,7 +81,9 @@ impl Rules {
 /// An engine for `workers` threads.
 pub fn engine(workers: usize) -> Result<Arc<Engine>, Failure> {
     let engine = Engine::new(EngineLimits::for_workers(workers));
-    engine.map(Arc::new).map_err(|error| Failure::of(&error).help("is memory or address space limited (`ulimit -v`)?"))
+    engine.map(Arc::new).map_err(|error| {
+        Failure::of(&error).help("is memory or address space limited (`ulimit -v`)?")
+    })
 }
 
 /// Compiles the source of one file, its diagnostics rendered for a person.
@@ -82,7 +100,10 @@ pub fn compile(source: &Source<'_>, color: bool) -> Compiled {
         rules: output
             .rules
             .into_iter()
-            .map(|rule| CompiledRule { id: rule.id, component: rule.component })
+            .map(|rule| CompiledRule {
+                id: rule.id,
+                component: rule.component,
+            })
             .collect(),
     }
 }

@@ -23,7 +23,9 @@ pub fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
     let config = Written::collect(&args.flags, std::env::vars_os())
         .and_then(|written| Config::validate(&written))
         .map_err(|errors| Failure::of(&errors).help("`betrace serve --help` lists all settings"))?;
-    config.require_rules().map_err(|error| Failure::of(&error))?;
+    config
+        .require_rules()
+        .map_err(|error| Failure::of(&error))?;
     crate::app::serve(&config)?;
     Ok(Outcome::Quiet)
 }

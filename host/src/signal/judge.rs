@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::evidence::{Spot, evidence};
+#[cfg(feature = "engine")]
+pub use super::of_engine::{Judged, signals};
 use super::outline::Outline;
 use super::rule::RuleFacts;
 use super::stamp::{hex, rfc3339, signal_id};
 use super::{BrokenClause, Certainty, Emission, Signal, draw};
-#[cfg(feature = "engine")]
-pub use super::of_engine::{Judged, signals};
 use crate::assemble::trace::{Completion, Requests, Trace};
 use crate::columns::batch::Columns;
 use crate::columns::projection::Projection;

@@ -29,7 +29,9 @@ pub fn signals<R: Requests>(judged: &Judged<'_, R>, findings: &[Finding], out: &
     let mut rules = BTreeMap::new();
     for finding in findings {
         if let Some(rule) = judged.set.rules.get(finding.rule as usize) {
-            rules.entry(finding.rule).or_insert_with(|| RuleFacts::from(&**rule));
+            rules
+                .entry(finding.rule)
+                .or_insert_with(|| RuleFacts::from(&**rule));
         }
     }
     let context = Context {

@@ -27,11 +27,15 @@ pub enum Style {
 
 impl Paint {
     pub fn for_stdout() -> Paint {
-        Paint { color: wanted() && std::io::stdout().is_terminal() }
+        Paint {
+            color: wanted() && std::io::stdout().is_terminal(),
+        }
     }
 
     pub fn for_stderr() -> Paint {
-        Paint { color: wanted() && std::io::stderr().is_terminal() }
+        Paint {
+            color: wanted() && std::io::stderr().is_terminal(),
+        }
     }
 
     pub fn paint(self, style: Style, text: &str) -> String {
