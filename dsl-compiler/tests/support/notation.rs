@@ -102,12 +102,8 @@ pub fn read(text: &str) -> Result<Vec<Sketch>, String> {
                 let place = spans.len() as u64 + 1;
                 let (resource, copies) =
                     span(&words, trace, place, open.last()).map_err(|what| wrong(&what))?;
-                if let Some(span) =
-                    last_span(std::slice::from_ref(&resource).to_vec().as_mut_slice())
-                {
-                    open.push(span.span_id.clone());
-                }
                 spans.extend(std::iter::repeat_n(resource, copies));
+                open.extend(last_span(spans).map(|span| span.span_id.clone()));
             }
         }
     }

@@ -62,14 +62,13 @@ impl<'a> Spot<'a> {
     }
 
     pub fn offset_ns(&self) -> Option<u64> {
-        let start = self.span.start();
-        (start != 0).then(|| start.saturating_sub(self.trace_start))
+        Some(self.span.start().saturating_sub(self.trace_start))
     }
 
-    /// None where the span has no start or no end, or ends before it starts.
+    /// None where rules find `duration` missing: the span has no end, or ends before it starts.
     pub fn duration_ns(&self) -> Option<u64> {
         let (start, end) = (self.span.start(), self.span.end());
-        if start == 0 || end == 0 {
+        if end == 0 {
             None
         } else {
             end.checked_sub(start)
@@ -90,6 +89,17 @@ pub fn evidence(
 ) -> Evidence {
     let mut fields = Fields::default();
     for key in reads {
+        if key.source == Source::Intrinsic(Intrinsic::Flags) {
+            // One column of bits, of which a rule may read either.
+            let is_leaf = is_leaf(spot, key, projection, columns);
+            fields
+                .0
+                .push(("is_root".to_owned(), json!(spot.span.parent_id().is_none())));
+            fields
+                .0
+                .extend(is_leaf.map(|is_leaf| ("is_leaf".to_owned(), json!(is_leaf))));
+            continue;
+        }
         let Some(name) = field_name(key) else {
             continue;
         };
@@ -144,7 +154,6 @@ fn intrinsic_name(table: Table, intrinsic: Intrinsic) -> Option<&'static str> {
         (Table::Spans, I::Depth) => Some("depth"),
         (Table::Spans, I::ChildCount) => Some("child_count"),
         (Table::Spans, I::SelfTime) => Some("self_time"),
-        (Table::Spans, I::Flags) => Some("is_root"),
         _ => None,
     }
 }
@@ -242,7 +251,6 @@ fn fact(
         Intrinsic::StatusMessage => plain_text(spot.span.status_message())
             .filter(|_| !spot.span.status_message().is_empty()),
         Intrinsic::ParentId => spot.span.parent_id().map(|id| json!(hex(&id))),
-        Intrinsic::Flags => Some(json!(spot.span.parent_id().is_none())),
         _ => {
             let index = projection.columns.iter().position(|column| column == key)?;
             match columns.columns.get(index)? {
@@ -255,6 +263,20 @@ fn fact(
                 Column::Attribute { .. } => None,
             }
         }
+    }
+}
+
+/// Bit 1 of the flags.
+fn is_leaf(
+    spot: &Spot<'_>,
+    key: &ColumnKey,
+    projection: &Projection,
+    columns: &Columns,
+) -> Option<bool> {
+    let index = projection.columns.iter().position(|column| column == key)?;
+    match columns.columns.get(index)? {
+        Column::W8(rows) => rows.get(spot.row).map(|flags| flags & 2 != 0),
+        _ => None,
     }
 }
 
