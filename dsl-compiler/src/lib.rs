@@ -1,6 +1,17 @@
 //! Compiles BeTrace rules to WebAssembly components: source → tokens → AST → typed tree → plan → module → component.
 //!
 //! Pure: text in, bytes or diagnostics out. It knows no WebAssembly runtime and does no I/O.
+//!
+//! ```
+//! let output = betrace_dsl::compile("too-many-sales", b"spans.where(service == sales).count() > 10");
+//! assert!(output.diagnostics.is_empty());
+//! assert_eq!(output.rules[0].id, "too-many-sales");
+//! assert!(output.rules[0].component.starts_with(b"\0asm"));
+//!
+//! let output = betrace_dsl::compile("slow", b"spans.where(duration > 1000)");
+//! assert_eq!(output.diagnostics[0].code.as_str(), "E0305");
+//! assert!(output.rules.is_empty());
+//! ```
 
 #![deny(missing_docs)]
 
@@ -12,8 +23,68 @@ pub mod reference;
 pub mod syntax;
 pub mod types;
 
-use diagnostic::{Code, Diagnostic, Sink, Span};
+use diagnostic::{Code, Diagnostic, Level, Sink, Span};
 use types::tree;
+
+/// What compiling a file gives.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    /// In source order; empty where a diagnostic is an error.
+    pub rules: Vec<CompiledRule>,
+    /// In source order; warnings too.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A rule as a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompiledRule {
+    /// As declared, or the file's stem.
+    pub id: String,
+    /// WebAssembly of the world `batch-rule`.
+    pub component: Vec<u8>,
+}
+
+/// Compiles a file. `stem` is its name without its ending, the id of a bare body.
+pub fn compile(stem: &str, source: &[u8]) -> Output {
+    let (rules, mut diagnostics) = check(stem, source);
+    if is_broken(&diagnostics) {
+        return Output {
+            rules: Vec::new(),
+            diagnostics,
+        };
+    }
+    // `check` has read it, or there are no rules.
+    let text = readable(source).unwrap_or_default();
+    let mut compiled = Vec::with_capacity(rules.len());
+    for rule in &rules {
+        match component(rule, text) {
+            Ok(component) => compiled.push(CompiledRule {
+                id: rule.id.clone(),
+                component,
+            }),
+            Err(diagnostic) => diagnostics.push(diagnostic),
+        }
+    }
+    if is_broken(&diagnostics) {
+        compiled.clear();
+    }
+    Output {
+        rules: compiled,
+        diagnostics,
+    }
+}
+
+fn component(rule: &tree::Rule, source: &str) -> Result<Vec<u8>, Diagnostic> {
+    let plan = plan::plan(rule, source)?;
+    emit::component(&plan)
+        .map_err(|error| Diagnostic::new(Code::NotEmitted, rule.span, error.to_string()))
+}
+
+fn is_broken(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.level == Level::Error)
+}
 
 /// Source to typed tree: the rules of a file that check, and all that is to be said of it. `stem` is the file's name
 /// without its ending, the id of a bare body.

@@ -1,13 +1,25 @@
 //! BeTrace's host: OTLP in, traces assembled, rules run over each of them, signals out.
 //!
-//! One direction: [`ingest`] → [`otlp`] → [`assemble`] → [`columns`] → [`engine`] → [`signal`] → [`sinks`].
-//! Only [`app`] knows all stages.
+//! One direction: [`ingest`] → [`otlp`] → [`assemble`] → [`columns`] → [`engine`] → [`signal`] → [`sinks`]. [`pipeline`] puts
+//! them in a row; only [`app`] knows all of them.
 
+#[cfg(feature = "engine")]
+pub mod app;
 pub mod assemble;
+#[cfg(feature = "engine")]
+pub mod cli;
 pub mod columns;
+pub mod config;
+pub mod demo;
 #[cfg(feature = "engine")]
 pub mod engine;
+pub mod ingest;
 pub mod otlp;
 #[cfg(feature = "engine")]
+pub mod pipeline;
+pub mod replay;
+#[cfg(feature = "engine")]
 pub mod rules;
+pub mod signal;
+pub mod sinks;
 pub mod time;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary: [`betrace::cli`] from arguments to exit code.
+
+fn main() -> std::process::ExitCode {
+    betrace::cli::main()
+}

@@ -265,7 +265,7 @@ fn a_rule_that_faults_keeps_what_it_found_in_calls_before() {
     });
     let bytes = component_with("fixed", &honest("hostile"), &ok(&[(4, 0, &[4])]));
     let hostile = Arc::new(Rule::load(&engine, &bytes, "fixed").expect("its manifest is fine"));
-    let set = set(&[hostile.clone()]);
+    let set = set(std::slice::from_ref(&hostile));
     let findings = run(
         &mut Worker::new(engine),
         &set,
@@ -286,7 +286,7 @@ fn a_rule_that_faults_keeps_what_it_found_in_calls_before() {
 fn an_instance_that_grew_is_not_kept() {
     let engine = engine();
     let hoard = load(&engine, "hoard", &honest("hoard"));
-    let set = set(&[hoard.clone()]);
+    let set = set(std::slice::from_ref(&hoard));
     let mut worker = Worker::new(engine);
     for round in 1..=20 {
         run(&mut worker, &set, &batch());
@@ -302,7 +302,7 @@ fn an_instance_that_grew_is_not_kept() {
 fn a_trace_that_no_instance_has_the_memory_for_is_not_the_rules_fault() {
     let engine = engine();
     let rule = load(&engine, "name", &honest("rule"));
-    let set = set(&[rule.clone()]);
+    let set = set(std::slice::from_ref(&rule));
     let mut worker = Worker::new(engine);
     // 4 bytes a span: larger than 4 MiB, and larger than a call.
     let huge = vec![span("bypass", "pay"); (4 << 20) / 4];
@@ -338,7 +338,7 @@ fn a_trace_that_makes_the_rule_run_out_of_memory_is_not_its_fault_either() {
     };
     let engine = engine_with(limits);
     let rule = load(&engine, "name", &honest("rule"));
-    let set = set(&[rule.clone()]);
+    let set = set(std::slice::from_ref(&rule));
     let mut worker = Worker::new(engine);
     // 100 KB in, as much for evidence: more than is left of 256 KiB.
     let batch = [

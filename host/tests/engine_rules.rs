@@ -34,7 +34,7 @@ fn a_rule_finds_its_traces_with_their_spans_as_evidence() {
         (rule.id.as_str(), rule.manifest.tags.as_slice()),
         ("bypass", ["tests".to_owned()].as_slice())
     );
-    let set = set(&[rule.clone()]);
+    let set = set(std::slice::from_ref(&rule));
     let mut worker = Worker::new(engine);
     let batch = vec![
         vec![span("charge", "pay"), span("check", "fraud")],
@@ -75,7 +75,7 @@ fn evidence_beyond_a_hundred_spans_is_a_number() {
 fn a_batch_larger_than_a_call_takes_several_and_one_warm_instance() {
     let engine = engine();
     let rule = load(&engine, "name", &bypass());
-    let set = set(&[rule.clone()]);
+    let set = set(std::slice::from_ref(&rule));
     let mut worker = Worker::new(engine);
     let batch = vec![vec![span("bypass", "pay"); 50]; 1_000];
     for _ in 0..3 {

@@ -43,6 +43,7 @@ codes! {
     TooManyErrors "E0110" "More errors than are told at once.";
     EmptyFile "E0111" "The file holds no rule.";
     IdTooLong "E0112" "A rule's id is longer than 128 bytes.";
+    NotEmitted "E0113" "The rule is right and could not be written as a component: a defect of the compiler.";
 
     Unexpected "E0201" "Something else is expected here.";
     Unclosed "E0202" "A bracket is opened and never closed.";

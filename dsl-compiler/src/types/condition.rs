@@ -183,7 +183,7 @@ impl Checker<'_, '_> {
     fn chain(&mut self, base: &Expression, calls: &[Call], span: Span) -> Option<Value> {
         let quantifier = match &base.kind {
             ExpressionKind::Name(name) if name.text == "trace" && !name.wildcard => {
-                return self.trace_method(calls, span);
+                return self.trace_method(calls);
             }
             // `any.where(p)`, without a set, is of all spans.
             ExpressionKind::Name(name)
@@ -236,7 +236,7 @@ impl Checker<'_, '_> {
     }
 
     /// `trace.has(x)`, `trace.count(x)`.
-    fn trace_method(&mut self, calls: &[Call], span: Span) -> Option<Value> {
+    fn trace_method(&mut self, calls: &[Call]) -> Option<Value> {
         let [first, more @ ..] = calls else {
             return None;
         };
@@ -261,7 +261,6 @@ impl Checker<'_, '_> {
             ));
             return None;
         }
-        let _ = span;
         value
     }
 

@@ -16,7 +16,9 @@
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList};
+use opentelemetry_proto::tonic::common::v1::{
+    AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList,
+};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
@@ -41,7 +43,10 @@ impl Sketch {
 
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = prost::Message::encode_to_vec(&self.request);
-        while let Some(at) = bytes.windows(INVALID.len()).position(|window| window == INVALID.as_bytes()) {
+        while let Some(at) = bytes
+            .windows(INVALID.len())
+            .position(|window| window == INVALID.as_bytes())
+        {
             bytes[at] = 0xff;
         }
         bytes
@@ -57,22 +62,36 @@ pub fn read(text: &str) -> Result<Vec<Sketch>, String> {
         let words = words(line).map_err(|what| wrong(&what))?;
         let Some(first) = words.first() else { continue };
         if first == "trace" {
-            let name = line.trim_start_matches("trace").split('#').next().unwrap_or_default().trim().to_owned();
-            sketches.push(Sketch { name, request: ExportTraceServiceRequest::default() });
+            let name = line
+                .trim_start_matches("trace")
+                .split('#')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned();
+            sketches.push(Sketch {
+                name,
+                request: ExportTraceServiceRequest::default(),
+            });
             open.clear();
             continue;
         }
         let trace = Sketch::id(sketches.len().wrapping_sub(1));
-        let sketch = sketches.last_mut().ok_or_else(|| wrong("a span before the first `trace`"))?;
+        let sketch = sketches
+            .last_mut()
+            .ok_or_else(|| wrong("a span before the first `trace`"))?;
         let spans = &mut sketch.request.resource_spans;
         match first.as_str() {
             "!" => {
-                let span = last_span(spans).ok_or_else(|| wrong("an event before the first span"))?;
-                span.events.push(event(&words).ok_or_else(|| wrong("an event is `! NAME TIME K=V…`"))?);
+                let span =
+                    last_span(spans).ok_or_else(|| wrong("an event before the first span"))?;
+                span.events
+                    .push(event(&words).ok_or_else(|| wrong("an event is `! NAME TIME K=V…`"))?);
             }
             ">" => {
                 let span = last_span(spans).ok_or_else(|| wrong("a link before the first span"))?;
-                span.links.push(link(&words).ok_or_else(|| wrong("a link is `> TRACE SPAN K=V…`"))?);
+                span.links
+                    .push(link(&words).ok_or_else(|| wrong("a link is `> TRACE SPAN K=V…`"))?);
             }
             _ => {
                 let depth = (line.len() - line.trim_start().len()) / 2;
@@ -81,11 +100,10 @@ pub fn read(text: &str) -> Result<Vec<Sketch>, String> {
                 }
                 open.truncate(depth);
                 let place = spans.len() as u64 + 1;
-                let (resource, copies) = span(&words, trace, place, open.last()).map_err(|what| wrong(&what))?;
-                if let Some(span) = last_span(std::slice::from_ref(&resource).to_vec().as_mut_slice()) {
-                    open.push(span.span_id.clone());
-                }
+                let (resource, copies) =
+                    span(&words, trace, place, open.last()).map_err(|what| wrong(&what))?;
                 spans.extend(std::iter::repeat_n(resource, copies));
+                open.extend(last_span(spans).map(|span| span.span_id.clone()));
             }
         }
     }
@@ -97,7 +115,12 @@ fn last_span(spans: &mut [ResourceSpans]) -> Option<&mut Span> {
 }
 
 /// A span with a resource and a scope of its own, and how often it is sent.
-fn span(words: &[String], trace: [u8; 16], place: u64, parent: Option<&Vec<u8>>) -> Result<(ResourceSpans, usize), String> {
+fn span(
+    words: &[String],
+    trace: [u8; 16],
+    place: u64,
+    parent: Option<&Vec<u8>>,
+) -> Result<(ResourceSpans, usize), String> {
     let [service, name, times, facts @ ..] = words else {
         return Err("a span is `SERVICE NAME START..END …`".to_owned());
     };
@@ -120,16 +143,44 @@ fn span(words: &[String], trace: [u8; 16], place: u64, parent: Option<&Vec<u8>>)
     for fact in facts {
         let (key, value) = split(fact).ok_or_else(|| format!("`{fact}` is not `K=V`"))?;
         match key.as_str() {
-            "kind" => span.kind = number(&value, &["unspecified", "internal", "server", "client", "producer", "consumer"])?,
-            "status" => span.status.get_or_insert_default().code = number(&value, &["unset", "ok", "error"])?,
+            "kind" => {
+                span.kind = number(
+                    &value,
+                    &[
+                        "unspecified",
+                        "internal",
+                        "server",
+                        "client",
+                        "producer",
+                        "consumer",
+                    ],
+                )?
+            }
+            "status" => {
+                span.status.get_or_insert_default().code =
+                    number(&value, &["unset", "ok", "error"])?
+            }
             "message" => span.status.get_or_insert_with(Status::default).message = unquote(&value),
-            "dropped" => span.dropped_attributes_count = value.parse().map_err(|_| "`dropped=` takes a number")?,
-            "id" => span.span_id = value.parse::<u64>().map_err(|_| "`id=` takes a number")?.to_be_bytes().to_vec(),
+            "dropped" => {
+                span.dropped_attributes_count =
+                    value.parse().map_err(|_| "`dropped=` takes a number")?
+            }
+            "id" => {
+                span.span_id = value
+                    .parse::<u64>()
+                    .map_err(|_| "`id=` takes a number")?
+                    .to_be_bytes()
+                    .to_vec()
+            }
             "repeat" => copies = value.parse().map_err(|_| "`repeat=` takes a number")?,
             "parent" => {
                 span.parent_span_id = match value.as_str() {
                     "missing" | "remote" => vec![0xee; 8],
-                    id => id.parse::<u64>().map_err(|_| "`parent=` takes a number, `missing` or `remote`")?.to_be_bytes().to_vec(),
+                    id => id
+                        .parse::<u64>()
+                        .map_err(|_| "`parent=` takes a number, `missing` or `remote`")?
+                        .to_be_bytes()
+                        .to_vec(),
                 };
                 if value == "remote" {
                     span.flags = 0x300;
@@ -144,22 +195,50 @@ fn span(words: &[String], trace: [u8; 16], place: u64, parent: Option<&Vec<u8>>)
             },
         }
     }
-    let scope_spans = ScopeSpans { scope: Some(scope), spans: vec![span], ..ScopeSpans::default() };
-    Ok((ResourceSpans { resource: Some(resource), scope_spans: vec![scope_spans], ..ResourceSpans::default() }, copies))
+    let scope_spans = ScopeSpans {
+        scope: Some(scope),
+        spans: vec![span],
+        ..ScopeSpans::default()
+    };
+    Ok((
+        ResourceSpans {
+            resource: Some(resource),
+            scope_spans: vec![scope_spans],
+            ..ResourceSpans::default()
+        },
+        copies,
+    ))
 }
 
 fn event(words: &[String]) -> Option<Event> {
-    let [_, name, at, facts @ ..] = words else { return None };
-    Some(Event { name: unquote(name), time_unix_nano: time(at)?, attributes: attributes(facts)?, ..Event::default() })
+    let [_, name, at, facts @ ..] = words else {
+        return None;
+    };
+    Some(Event {
+        name: unquote(name),
+        time_unix_nano: time(at)?,
+        attributes: attributes(facts)?,
+        ..Event::default()
+    })
 }
 
 fn link(words: &[String]) -> Option<Link> {
-    let [_, trace, span, facts @ ..] = words else { return None };
-    Some(Link { trace_id: hex(trace)?, span_id: hex(span)?, attributes: attributes(facts)?, ..Link::default() })
+    let [_, trace, span, facts @ ..] = words else {
+        return None;
+    };
+    Some(Link {
+        trace_id: hex(trace)?,
+        span_id: hex(span)?,
+        attributes: attributes(facts)?,
+        ..Link::default()
+    })
 }
 
 fn attributes(facts: &[String]) -> Option<Vec<KeyValue>> {
-    facts.iter().map(|fact| split(fact).map(|(key, value)| attribute(&key, &value))).collect()
+    facts
+        .iter()
+        .map(|fact| split(fact).map(|(key, value)| attribute(&key, &value)))
+        .collect()
 }
 
 fn attribute(key: &str, value: &str) -> KeyValue {
@@ -174,23 +253,35 @@ fn attribute(key: &str, value: &str) -> KeyValue {
             values: value
                 .trim_matches(['[', ']'])
                 .split(',')
-                .map(|item| AnyValue { value: Some(Value::StringValue(item.to_owned())) })
+                .map(|item| AnyValue {
+                    value: Some(Value::StringValue(item.to_owned())),
+                })
                 .collect(),
         })),
         _ => Some(match (value.parse::<i64>(), value.parse::<f64>()) {
             (Ok(int), _) => Value::IntValue(int),
-            (_, Ok(float)) if value.starts_with(|c: char| c.is_ascii_digit() || c == '-') => Value::DoubleValue(float),
+            (_, Ok(float)) if value.starts_with(|c: char| c.is_ascii_digit() || c == '-') => {
+                Value::DoubleValue(float)
+            }
             (_, Ok(float)) if matches!(value, "NaN" | "inf") => Value::DoubleValue(float),
             _ => Value::StringValue(unquote(value)),
         }),
     };
-    KeyValue { key: unquote(key), value: value.map(|value| AnyValue { value: Some(value) }), ..KeyValue::default() }
+    KeyValue {
+        key: unquote(key),
+        value: value.map(|value| AnyValue { value: Some(value) }),
+        ..KeyValue::default()
+    }
 }
 
 /// `5ms`, `1.5s`, `250us`, `7ns` after the epoch, or `@N`: N nanoseconds of Unix time (`@max`: the largest).
 fn time(text: &str) -> Option<u64> {
     if let Some(absolute) = text.strip_prefix('@') {
-        return if absolute == "max" { Some(u64::MAX) } else { absolute.parse().ok() };
+        return if absolute == "max" {
+            Some(u64::MAX)
+        } else {
+            absolute.parse().ok()
+        };
     }
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
@@ -206,12 +297,20 @@ fn time(text: &str) -> Option<u64> {
 }
 
 fn number(word: &str, names: &[&str]) -> Result<i32, String> {
-    let place = names.iter().position(|name| *name == word).map(|place| place as i32);
-    place.or_else(|| word.parse().ok()).ok_or_else(|| format!("`{word}` is none of {}", names.join(" ")))
+    let place = names
+        .iter()
+        .position(|name| *name == word)
+        .map(|place| place as i32);
+    place
+        .or_else(|| word.parse().ok())
+        .ok_or_else(|| format!("`{word}` is none of {}", names.join(" ")))
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
+        .collect()
 }
 
 /// `key=value`; a key with odd characters stands in quotes.
@@ -220,11 +319,15 @@ fn split(fact: &str) -> Option<(String, String)> {
         let (key, value) = rest.split_once("\"=")?;
         return Some((key.to_owned(), value.to_owned()));
     }
-    fact.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()))
+    fact.split_once('=')
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
 }
 
 fn unquote(word: &str) -> String {
-    let inner = word.strip_prefix('"').and_then(|word| word.strip_suffix('"')).unwrap_or(word);
+    let inner = word
+        .strip_prefix('"')
+        .and_then(|word| word.strip_suffix('"'))
+        .unwrap_or(word);
     inner.replace("\\n", "\n").replace("\\\"", "\"")
 }
 
@@ -237,7 +340,9 @@ fn words(line: &str) -> Result<Vec<String>, String> {
     for c in line.chars() {
         match c {
             '#' if !quoted && word.is_empty() => break,
-            ' ' if !quoted => words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty())),
+            ' ' if !quoted => {
+                words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()))
+            }
             _ => {
                 if c == '"' && !escaped {
                     quoted = !quoted;

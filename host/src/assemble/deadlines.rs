@@ -2,8 +2,8 @@
 //!
 //! A wheel of 1,024 spokes, 128 to a `settle`, holds every open trace once, at the earliest time that it could be
 //! complete. A span that arrives moves that time away and leaves the wheel alone; when the wheel comes to a trace, the
-//! owner looks when it is due by now, and the trace goes to that spoke. So a span costs nothing
-//! here, and a trace one visit for each `settle` in which spans came: about 1.5 visits for an ordinary one.
+//! owner looks when it is due by now, and the trace goes to that spoke. So a span costs nothing here, and a trace one
+//! visit for each `settle` in which spans came: two or three for an ordinary one, and a pass through the heap.
 //! Traces due within the current tick wait in a small heap, so that deadlines are exact and not rounded to ticks.
 //!
 //! A binary heap over all open traces would cost a dozen cache misses at each of those visits, and a plain queue would

@@ -153,7 +153,7 @@ impl HeldRequests {
         };
         held.out_spans = out_spans;
         held.dead += u64::from(span.range.len);
-        self.totals.out -= u64::from(span.range.len);
+        self.totals.out = self.totals.out.saturating_sub(span.range.len.into());
         if held.open_spans > 0 {
             self.totals.dead += u64::from(span.range.len);
         } else if held.out_spans == 0 {

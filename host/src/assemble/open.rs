@@ -50,7 +50,15 @@ pub(super) struct OpenTraces {
     ages: VecDeque<(Time, u32)>,
     /// Capacity of all `spans`.
     capacity: u64,
+    /// Buffers of released traces, for the next ones: a new trace then seldom allocates, whatever its size turns out to be.
+    spare: Vec<Vec<SpanRef>>,
 }
+
+/// How many buffers are kept: those of a batch or two.
+const SPARES: usize = 4096;
+
+/// The largest buffer kept, in spans: an open trace of one span must not take a kilobyte.
+const SPARE_CAPACITY: usize = 16;
 
 impl OpenTraces {
     pub(super) fn len(&self) -> usize {
@@ -87,9 +95,11 @@ impl OpenTraces {
     }
 
     pub(super) fn open(&mut self, id: [u8; 16], now: Time) -> u32 {
+        let spans = self.spare.pop().unwrap_or_default();
+        self.capacity += spans.capacity() as u64;
         let open = Open {
             id,
-            spans: Vec::new(),
+            spans,
             opened: now,
             last: now,
             bytes: 0,
@@ -129,6 +139,15 @@ impl OpenTraces {
         for span in spans {
             open.spans.push(reference(request, span));
             open.bytes = open.bytes.saturating_add(span.range.len);
+        }
+    }
+
+    /// Takes the buffer of a released trace. One that was mostly empty goes, so that capacities follow the traffic.
+    pub(super) fn recycle(&mut self, mut spans: Vec<SpanRef>) {
+        let fits = spans.capacity() <= SPARE_CAPACITY && spans.len() * 2 >= spans.capacity();
+        if fits && self.spare.len() < SPARES {
+            spans.clear();
+            self.spare.push(spans);
         }
     }
 

@@ -8,6 +8,8 @@
 //! Every span inserted ends in exactly one trace, or is counted as duplicate or late. A trace is given out once. Its
 //! spans' requests stay until it is released.
 
+mod arrival;
+
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
@@ -15,17 +17,16 @@ use hashbrown::HashMap;
 use super::compact::compact;
 use super::completion::Completer;
 use super::counters::Counters;
-use super::deadlines::{Deadlines, NOWHERE, Visit};
+use super::deadlines::{Deadlines, NEAR, Visit};
 use super::decided::Decided;
-use super::duplicates::{Duplicates, Fate};
+use super::duplicates::Duplicates;
 use super::held::HeldRequests;
 use super::limits::Limits;
-use super::open::{HAS_ROOT, LOOKED, OpenTraces, REMOTE_ROOT, WATCHED, reference};
+use super::open::{HAS_ROOT, LOOKED, OpenTraces, REMOTE_ROOT, WATCHED};
 use super::table::{Place, Table};
 use super::trace::{Completion, Parcel, Requests, SpanRef, Trace};
 use super::verdict::{Verdict, judge};
 use crate::otlp::request::Request;
-use crate::otlp::scan::ScannedSpan;
 use crate::time::Time;
 
 /// How many expired verdicts one call forgets at most, so that a clock that jumps stalls nobody.
@@ -85,12 +86,9 @@ impl Shard {
     pub fn insert(&mut self, parcel: Parcel, now: Time) {
         self.set_clock(now);
         self.counters.spans += parcel.spans.len() as u64;
-        if parcel.spans.is_empty() {
-            return;
-        }
-        let request = self.requests.add(&parcel);
-        for run in parcel.spans.chunk_by(|a, b| a.trace_id == b.trace_id) {
-            self.insert_run(request, run);
+        if !parcel.spans.is_empty() {
+            let request = self.requests.add(&parcel);
+            self.insert_spans(request, &parcel.spans);
         }
         self.keep_within_memory();
     }
@@ -149,9 +147,10 @@ impl Shard {
 
     /// Takes a trace back: the requests that only it needed are let go, and its references name nothing any more.
     pub fn release(&mut self, trace: Trace) {
-        for span in trace.spans {
+        for &span in &trace.spans {
             self.requests.take_back(span);
         }
+        self.traces.recycle(trace.spans);
     }
 
     /// The bytes of a span of a trace that was given out.
@@ -178,137 +177,6 @@ impl Shard {
     /// A clock that goes back is a clock that stands.
     fn set_clock(&mut self, now: Time) {
         self.now = self.now.max(now);
-    }
-
-    /// Spans of one trace.
-    fn insert_run(&mut self, request: u32, run: &[ScannedSpan]) {
-        let Some(first) = run.first() else {
-            return;
-        };
-        let Some(index) = self.find_or_open(&first.trace_id) else {
-            self.drop_late(request, run);
-            return;
-        };
-        if let Some(open) = self.traces.get_mut(index) {
-            open.last = self.now;
-            open.flags &= !(LOOKED | REMOTE_ROOT);
-            if run.iter().any(|span| span.is_root) {
-                open.flags |= HAS_ROOT;
-            }
-            let settled = self.now.after(self.limits.settle);
-            if self.deadlines.is_after(open.spoke, settled) {
-                open.spoke = self.deadlines.put(index, settled);
-            }
-            let spans = open.spans.len() + run.len();
-            let bytes = u64::from(open.bytes) + super::trace::span_bytes(run);
-            let capped =
-                spans >= self.limits.trace_spans as usize || bytes >= self.limits.trace_bytes;
-            if capped || open.flags & WATCHED != 0 {
-                self.insert_slowly(index, request, run);
-                return;
-            }
-        }
-        self.traces.extend(index, request, run);
-    }
-
-    /// The open trace with this id, opened if need be; none if it was decided already.
-    fn find_or_open(&mut self, id: &[u8; 16]) -> Option<u32> {
-        let hash = self.table.hash(id);
-        let next = self.traces.next();
-        let same = |place| match place {
-            Place::Open(index) => self.traces.is(index, id),
-            Place::Decided(number) => self.decided.is(number, id),
-        };
-        match self.table.find_or_enter(hash, same, || Place::Open(next)) {
-            Some(Place::Open(index)) => return Some(index),
-            Some(Place::Decided(number)) => {
-                if !self.decided.is_over(number, self.now) {
-                    return None;
-                }
-                let new = Place::Open(next);
-                self.table.replace(hash, Place::Decided(number), new);
-            }
-            None => {}
-        }
-        if self.traces.len() == 0 {
-            self.deadlines.skip_to(self.now);
-        }
-        self.counters.opened += 1;
-        Some(self.traces.open(*id, self.now))
-    }
-
-    fn drop_late(&mut self, request: u32, spans: &[ScannedSpan]) {
-        self.counters.late += spans.len() as u64;
-        for span in spans {
-            self.requests.drop_open(reference(request, span));
-        }
-    }
-
-    /// Span by span, for a trace at a cap: the one that reaches it completes the trace, and those behind it are late.
-    fn insert_slowly(&mut self, index: u32, request: u32, run: &[ScannedSpan]) {
-        for (at, span) in run.iter().enumerate() {
-            self.add_watched(index, request, span);
-            if let Some(completion) = self.cap_reached(index) {
-                let trace = self.complete(index, completion);
-                self.waiting.extend(trace);
-                self.drop_late(request, run.get(at + 1..).unwrap_or_default());
-                return;
-            }
-        }
-    }
-
-    fn add_watched(&mut self, index: u32, request: u32, span: &ScannedSpan) {
-        let Some(watched) = self.watched.get_mut(&index) else {
-            self.traces
-                .extend(index, request, std::slice::from_ref(span));
-            return;
-        };
-        let Some(open) = self.traces.get_mut(index) else {
-            return;
-        };
-        self.watched_bytes -= watched.bytes();
-        let new = reference(request, span);
-        let had = open.spans.capacity();
-        let fate = watched.add(&self.requests, &mut open.spans, new);
-        let grown = open.spans.capacity() - had;
-        open.bytes = open.bytes.saturating_add(new.range.len);
-        if let Fate::Duplicate(surplus) = fate {
-            open.bytes = open.bytes.saturating_sub(surplus.range.len);
-            self.counters.duplicates += 1;
-            self.requests.drop_open(surplus);
-        }
-        self.watched_bytes += watched.bytes();
-        self.traces.has_grown(grown);
-    }
-
-    /// Which cap the trace has reached. If only duplicates took it there, they go, and it is watched from now on.
-    fn cap_reached(&mut self, index: u32) -> Option<Completion> {
-        let reached = self.cap_of(index)?;
-        let open = self.traces.get_mut(index)?;
-        if open.flags & WATCHED != 0 {
-            return Some(reached);
-        }
-        self.completer.deduplicate(&self.requests, &mut open.spans);
-        open.flags |= WATCHED;
-        let bytes: u64 = open
-            .spans
-            .iter()
-            .map(|span| u64::from(span.range.len))
-            .sum();
-        open.bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let duplicates = Duplicates::new(self.completer.identities());
-        self.drop_duplicates();
-        self.watched_bytes += duplicates.bytes();
-        self.watched.insert(index, duplicates);
-        self.cap_of(index)
-    }
-
-    fn cap_of(&self, index: u32) -> Option<Completion> {
-        let open = self.traces.get(index)?;
-        if open.spans.len() >= self.limits.trace_spans as usize {
-            return Some(Completion::SpanCap);
-        }
-        (u64::from(open.bytes) >= self.limits.trace_bytes).then_some(Completion::ByteCap)
     }
 
     /// Lets go of the duplicates that the completer found.
@@ -338,7 +206,8 @@ impl Shard {
         }
     }
 
-    /// What need not happen at once: forgetting, and copying out of half-dead requests.
+    /// What need not happen at once: forgetting, and copying out of half-dead requests. Spans that were released while
+    /// others of their request are open count as dead now, so memory may have run short.
     fn tidy(&mut self) {
         for _ in 0..FORGET_AT_ONCE {
             let Some((id, number)) = self.decided.forget_ended(self.now) else {
@@ -347,6 +216,7 @@ impl Shard {
             self.forget(&id, number);
         }
         self.compact_above(self.limits.dead_bytes);
+        self.keep_within_memory();
     }
 
     /// Compacts if dead bytes are more than `tolerated` and three tenths of the others. At a quarter there would be
@@ -370,19 +240,21 @@ impl Shard {
     /// Looks at a trace whose time may have come: completes it, or puts it back.
     fn visit(&mut self, visit: Visit) -> Option<Trace> {
         let index = visit.index;
-        if self.traces.get(index)?.spoke != visit.spoke || visit.spoke == NOWHERE {
+        if self.traces.get(index)?.spoke != visit.spoke {
             return None;
         }
-        match self.verdict(index)? {
-            Verdict::Complete(completion) => self.complete(index, completion),
-            Verdict::Wait(at) => {
-                let spoke = self.deadlines.put(index, at);
-                self.traces.get_mut(index)?.spoke = spoke;
-                None
+        let at = match self.verdict(index)? {
+            Verdict::Complete(completion, _) if visit.spoke == NEAR => {
+                return self.complete(index, completion);
             }
+            // Others of this spoke may have been due before it.
+            Verdict::Complete(_, at) | Verdict::Wait(at) => at,
             // Looked at already.
-            Verdict::Look => None,
-        }
+            Verdict::Look => return None,
+        };
+        let spoke = self.deadlines.put(index, at);
+        self.traces.get_mut(index)?.spoke = spoke;
+        None
     }
 
     fn verdict(&mut self, index: u32) -> Option<Verdict> {
@@ -405,7 +277,7 @@ impl Shard {
 
     /// The verdict of a trace that nothing more will come for.
     fn last_verdict(&mut self, index: u32, mode: DrainMode) -> Completion {
-        if let Some(Verdict::Complete(completion)) = self.verdict(index) {
+        if let Some(Verdict::Complete(completion, _)) = self.verdict(index) {
             return completion;
         }
         let flags = self.traces.get(index).map_or(0, |open| open.flags);

@@ -42,6 +42,16 @@ impl Table {
         (hash >> 32) as u32
     }
 
+    /// An open trace with this hash, by the table alone: whether it is the one that is meant has to be checked.
+    #[inline]
+    pub(super) fn likely_open(&self, hash: u32) -> Option<u32> {
+        let entry = self.entries.find(widen(hash), |entry| entry.hash == hash)?;
+        match unpack(entry.place) {
+            Place::Open(index) => Some(index),
+            Place::Decided(_) => None,
+        }
+    }
+
     /// The place of the trace for which `same` holds; where there is none, `new` is entered and nothing returned.
     #[inline]
     pub(super) fn find_or_enter(

@@ -7,7 +7,8 @@ use crate::time::Time;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    Complete(Completion),
+    /// Since this time.
+    Complete(Completion, Time),
     /// Not before this time, and later if spans come.
     Wait(Time),
     /// It was quiet for `settle` and has no span without a parent: whether one has its parent in another process has to
@@ -36,7 +37,7 @@ pub(super) fn judge(open: &Open, limits: &Limits, now: Time) -> Verdict {
         }
     }
     if at <= now {
-        Verdict::Complete(reason)
+        Verdict::Complete(reason, at)
     } else {
         Verdict::Wait(at)
     }

@@ -17,8 +17,6 @@ pub(super) struct Plan {
     pub(super) scope_version: Option<u32>,
     /// The spans' columns that are no attributes.
     pub(super) intrinsics: Vec<(Intrinsic, usize)>,
-    /// Those that are.
-    pub(super) attributes: Vec<usize>,
     pub(super) wanted: Wanted,
     pub(super) events: ItemPlan,
     pub(super) links: ItemPlan,
@@ -87,7 +85,6 @@ impl Plan {
                 }
             }
             Source::Attribute { place, key } => {
-                self.attributes.push(index);
                 let column = index as u32;
                 match (place, &**key) {
                     (Place::Scope, "name") => self.scope_name = Some(column),

@@ -3,7 +3,7 @@
 use super::batch::{Column, Columns, NONE};
 use super::intrinsics::{self, Ordered};
 use super::items::{Kind, Reader};
-use super::projection::{Intrinsic, Projection, Width};
+use super::projection::{Intrinsic, Projection, Table, Width};
 use super::read::{Items, Spans, hex_symbol};
 use super::sections::Sections;
 use super::tree::Tree;
@@ -16,13 +16,16 @@ pub(crate) struct Scratch {
     sections: Sections,
     tree: Tree,
     items: Reader,
+    /// By column: it is an attribute of spans, and all its rows are missing. Of a thousand keys that rules read, a batch
+    /// has few; the other columns cost nothing as long as they need not be written to say so.
+    clean: Vec<bool>,
 }
 
 impl Columns {
     /// Replaces what the columns hold by `traces`, whose spans lie in `requests`.
     pub fn project(&mut self, projection: &Projection, requests: &impl Requests, traces: &[Trace]) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        self.reset(projection, traces);
+        self.reset(projection, traces, &mut scratch.clean);
         scratch.sections.clear();
         let mut items = Items::default();
         for trace in traces {
@@ -42,7 +45,7 @@ impl Columns {
         self.scratch = scratch;
     }
 
-    fn reset(&mut self, projection: &Projection, traces: &[Trace]) {
+    fn reset(&mut self, projection: &Projection, traces: &[Trace], clean: &mut Vec<bool>) {
         self.symbols.reset(&projection.constants);
         self.offsets.clear();
         self.offsets.push(0);
@@ -51,20 +54,22 @@ impl Columns {
         self.events = 0;
         self.links = 0;
         self.invalid_utf8 = 0;
+        let rows = traces.iter().map(|trace| trace.spans.len()).sum();
         self.columns.truncate(projection.columns.len());
-        for (index, key) in projection.columns.iter().enumerate() {
+        clean.resize(projection.columns.len(), false);
+        for (index, (key, clean)) in projection.columns.iter().zip(clean).enumerate() {
+            // Attributes are written where they are found, so the rest has to be missing from the start.
+            let starts_clean = key.table == Table::Spans && key.width() == Width::Attribute;
             match self.columns.get_mut(index) {
-                Some(column) if column.width() == key.width() => column.clear(),
-                Some(column) => *column = Column::new(key.width()),
+                Some(column) if column.width() != key.width() => *column = Column::new(key.width()),
+                Some(_) if *clean && starts_clean => {}
+                Some(column) => column.clear(),
                 None => self.columns.push(Column::new(key.width())),
             }
-        }
-        // Attributes are written where they are found, so the rest has to be missing from the start.
-        let rows = traces.iter().map(|trace| trace.spans.len()).sum();
-        for &column in &projection.plan.attributes {
-            if let Some(column) = self.columns.get_mut(column) {
+            if let (true, Some(column)) = (starts_clean, self.columns.get_mut(index)) {
                 column.resize(rows);
             }
+            *clean = starts_clean;
         }
     }
 
@@ -82,6 +87,7 @@ impl Columns {
             sections,
             tree,
             items: reader,
+            clean,
         } = scratch;
         spans.clear(plan);
         items.events.clear();
@@ -108,7 +114,7 @@ impl Columns {
         );
         self.offsets.push(self.order.len() as u32);
         self.starts.push(start);
-        self.append_attributes(base as usize, spans, sections, tree);
+        self.append_attributes(base as usize, spans, sections, tree, clean);
         let trace_id = if plan.wanted.trace_id {
             hex_symbol(&trace.id, &mut self.symbols)
         } else {
@@ -163,23 +169,35 @@ impl Columns {
     }
 
     /// What a section gives its spans first, then what they have themselves.
-    fn append_attributes(&mut self, base: usize, spans: &Spans, sections: &Sections, tree: &Tree) {
+    fn append_attributes(
+        &mut self,
+        base: usize,
+        spans: &Spans,
+        sections: &Sections,
+        tree: &Tree,
+        clean: &mut [bool],
+    ) {
+        let mut set = |column: u32, row: usize, cell| {
+            let column = column as usize;
+            if let (Some(column), Some(clean)) =
+                (self.columns.get_mut(column), clean.get_mut(column))
+            {
+                column.set(row, cell);
+                *clean = false;
+            }
+        };
         for (row, &position) in (base..).zip(&tree.order) {
-            let Some(facts) = spans.facts.get(position as usize) else {
-                continue;
-            };
-            for &(column, cell) in sections.cells(facts.section) {
-                if let Some(column) = self.columns.get_mut(column as usize) {
-                    column.set(row, cell);
-                }
+            let section = spans
+                .facts
+                .get(position as usize)
+                .map(|facts| facts.section);
+            for &(column, cell) in section.map_or(&[][..], |section| sections.cells(section)) {
+                set(column, row, cell);
             }
         }
         for hit in &spans.hits {
-            if let (Some(&row), Some(column)) = (
-                tree.rows.get(hit.span as usize),
-                self.columns.get_mut(hit.column as usize),
-            ) {
-                column.set(base + row as usize, hit.cell);
+            if let Some(&row) = tree.rows.get(hit.span as usize) {
+                set(hit.column, base + row as usize, hit.cell);
             }
         }
     }

@@ -422,3 +422,6 @@ fn has_attribute(columns: &Columns, column: u32, rows: &Range<usize>) -> bool {
         other => unreachable!("an attribute has tags, not {other:?}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

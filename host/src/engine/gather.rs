@@ -114,7 +114,7 @@ impl Gather {
                 self.local.undo(met, reader.columns);
                 break;
             }
-            if bytes > limits.trace_bytes {
+            if first && bytes > limits.trace_bytes {
                 return Taken::TooLarge;
             }
             self.traces.push(rows);
@@ -426,3 +426,6 @@ fn meet_text_constants(met: &mut [u32], call: u32, tags: &[u8], values: &[u64]) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,6 +92,17 @@ pub fn assembly(rule: &Rule) -> Result<Vec<Function>, AssemblyError> {
             assembly.push_str(line.trim_end());
             assembly.push('\n');
         }
+        let shown: usize = instructions
+            .iter()
+            .map(|instruction| instruction.len())
+            .sum();
+        if shown < body.len() {
+            // Constants and jump tables stand behind a function's code.
+            assembly.push_str(&format!(
+                "          ({} bytes of data)\n",
+                body.len() - shown
+            ));
+        }
         functions.push(Function {
             name: name.to_owned(),
             bytes: body.len(),

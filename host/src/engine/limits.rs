@@ -44,11 +44,11 @@ pub const VALUE_BYTES: usize = 16 << 10;
 /// A component's file. A rule in a language with a runtime of its own (JavaScript, Python) is 2 to 18 MB.
 pub const COMPONENT_BYTES: usize = 32 << 20;
 
-/// Warm instances of one worker; past it, the least recently used goes. 45 KB resident each: 180 MB.
+/// Warm instances of one worker; past it, the least recently used goes. 20 to 45 KB resident each: at most 180 MB.
 pub const WARM_INSTANCES: usize = 4_096;
 
-/// Warm instances of all workers together. A slot in use is 2 to 3 memory mappings, compiled code 3 a rule, and Linux
-/// allows a process 65,530 (`vm.max_map_count`).
+/// Warm instances of all workers together. A slot in use is 2 memory mappings, the code of a rule another 2, and Linux
+/// allows a process 65,530 (`vm.max_map_count`): this leaves room for 20,000 rules.
 pub const WARM_INSTANCES_TOTAL: usize = 12_288;
 
 /// Instances that live for one call only: rules that are asked for their manifest while the workers run.

@@ -8,6 +8,7 @@
 mod check;
 mod shape;
 
+pub mod json;
 pub mod request;
 pub mod scan;
 pub mod span;

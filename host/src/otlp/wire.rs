@@ -25,8 +25,23 @@ pub struct Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = (u32, Wire<'a>);
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
+        // Nearly all of a span: a small field number and a short payload.
+        if let Some((&[tag, len], rest)) = self.rest.split_first_chunk()
+            && tag & 0x87 == 2
+            && len < 0x80
+            && let Some((bytes, rest)) = rest.split_at_checked(usize::from(len))
+        {
+            self.rest = rest;
+            return Some((u32::from(tag >> 3), Wire::Bytes(bytes)));
+        }
+        self.any()
+    }
+}
+
+impl<'a> Fields<'a> {
+    fn any(&mut self) -> Option<(u32, Wire<'a>)> {
         loop {
             let tag = varint(&mut self.rest)?;
             let number = (tag >> 3) as u32;
@@ -52,13 +67,18 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 /// Reads a varint; none where the bytes end first.
-#[inline]
+#[inline(always)]
 pub fn varint(rest: &mut &[u8]) -> Option<u64> {
     let (&first, tail) = rest.split_first()?;
     if first < 0x80 {
         *rest = tail;
         return Some(u64::from(first));
     }
+    long_varint(first, tail, rest)
+}
+
+#[inline(never)]
+fn long_varint<'a>(first: u8, tail: &'a [u8], rest: &mut &'a [u8]) -> Option<u64> {
     let mut value = u64::from(first & 0x7f);
     for (i, &byte) in tail.iter().enumerate().take(9) {
         value |= u64::from(byte & 0x7f) << (7 * (i + 1));

@@ -44,7 +44,8 @@ impl Judge {
         }
         self.columns.project(&set.projection, requests, traces);
         self.findings.clear();
-        self.worker.evaluate(set, &self.columns, traces, &mut self.findings);
+        self.worker
+            .evaluate(set, &self.columns, traces, &mut self.findings);
         if self.findings.is_empty() {
             return;
         }

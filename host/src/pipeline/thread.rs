@@ -27,7 +27,9 @@ pub struct Clock {
 
 impl Clock {
     pub fn start() -> Clock {
-        Clock { started: Instant::now() }
+        Clock {
+            started: Instant::now(),
+        }
     }
 
     /// Since the start, monotonic.
@@ -37,7 +39,9 @@ impl Clock {
 
     /// The wall clock, in Unix nanoseconds; 0 before 1970.
     pub fn unix_ns() -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 }
@@ -48,6 +52,8 @@ pub type Shown = Arc<Mutex<Counters>>;
 /// All that a shard's thread owns.
 pub struct ShardThread {
     pub limits: Limits,
+    /// How long spans are taken in before what is complete is judged, while more are queued.
+    pub batch_delay: Duration,
     pub incoming: Receiver<Routed>,
     pub judge: Judge,
     pub rules: Arc<Published>,
@@ -85,7 +91,10 @@ impl ShardThread {
     /// Waits for spans or for the next trace to complete, then takes what else is queued, up to a batch.
     fn receive(&self, shard: &mut Shard) -> Queue {
         let first = match shard.next_deadline() {
-            None => self.incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            None => self
+                .incoming
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
             Some(at) => {
                 let wait: Duration = at.since(self.clock.now());
                 self.incoming.recv_timeout(wait)
@@ -93,6 +102,7 @@ impl ShardThread {
         };
         let mut spans = 0;
         let mut next = first;
+        let until = self.clock.now().after(self.batch_delay);
         loop {
             match next {
                 Ok(Routed { parcel, permit }) => {
@@ -103,7 +113,7 @@ impl ShardThread {
                 Err(RecvTimeoutError::Timeout) => return Queue::Open,
                 Err(RecvTimeoutError::Disconnected) => return Queue::Closed,
             }
-            if spans >= self.limits.batch_spans as usize {
+            if spans >= self.limits.batch_spans as usize || self.clock.now() >= until {
                 return Queue::Open;
             }
             next = self.incoming.recv_timeout(Duration::ZERO);
@@ -128,7 +138,8 @@ impl ShardThread {
         }
         let mut signals: Vec<Emission> = Vec::new();
         let set = self.rules.current();
-        self.judge.judge(&set, shard, traces, Clock::unix_ns(), &mut signals);
+        self.judge
+            .judge(&set, shard, traces, Clock::unix_ns(), &mut signals);
         for trace in traces.drain(..) {
             shard.release(trace);
         }

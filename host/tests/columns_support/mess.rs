@@ -23,7 +23,7 @@ struct Choices<'a> {
 }
 
 /// Rewrites an encoded request.
-pub fn request(bytes: &[u8], choices: &[u8]) -> Vec<u8> {
+pub(crate) fn request(bytes: &[u8], choices: &[u8]) -> Vec<u8> {
     rewrite(
         bytes,
         Shape::Request,
@@ -64,6 +64,8 @@ fn rewrite(message: &[u8], shape: Shape, choices: &mut Choices<'_>) -> Vec<u8> {
             let extra = match shape {
                 // Another member of the oneof; the last one counts.
                 Shape::AnyValue => vec![0x18, choice as u8 & 0x7f],
+                // Another key; the last one counts.
+                Shape::KeyValue if choice % 2 == 0 => b"\x0a\x06amount".to_vec(),
                 _ => unknown[choice % 4].to_vec(),
             };
             chunks.insert(choices.next() % (chunks.len() + 1), extra);

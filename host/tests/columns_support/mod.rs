@@ -1,10 +1,5 @@
 //! Traces for tests of columns: encoded requests in, assembled traces out, by the plainest scan that works.
 
-#![allow(dead_code, unreachable_pub)]
-
-pub mod mess;
-pub mod oracle;
-
 use betrace::assemble::trace::{Completion, Requests, SpanRef, Trace};
 use betrace::otlp::request::Request;
 use betrace::otlp::scan::{Range, Run, Section};
@@ -12,13 +7,13 @@ use betrace::otlp::wire::{Wire, fields};
 
 /// Requests, and the traces whose spans lie in them.
 #[derive(Debug, Default)]
-pub struct Batch {
-    pub store: Store,
-    pub traces: Vec<Trace>,
+pub(crate) struct Batch {
+    pub(crate) store: Store,
+    pub(crate) traces: Vec<Trace>,
 }
 
 #[derive(Debug, Default)]
-pub struct Store(Vec<Request>);
+pub(crate) struct Store(Vec<Request>);
 
 impl Requests for Store {
     fn request(&self, index: u32) -> &Request {
@@ -27,7 +22,7 @@ impl Requests for Store {
 }
 
 /// Assembles what encoded `ExportTraceServiceRequest`s hold: traces in the order of their first spans, spans as they come.
-pub fn batch(requests: impl IntoIterator<Item = Vec<u8>>) -> Batch {
+pub(crate) fn batch(requests: impl IntoIterator<Item = Vec<u8>>) -> Batch {
     let mut batch = Batch::default();
     for bytes in requests {
         add(&mut batch, bytes);

@@ -10,11 +10,11 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 
 /// A mark that stands for bytes that are not UTF-8: prost refuses those, so tests break it after encoding.
-pub const BROKEN: char = '\u{fffff}';
+pub(crate) const BROKEN: char = '\u{fffff}';
 
 /// One cell, with text instead of symbols.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Shown {
+pub(crate) enum Shown {
     Missing,
     Number(i64),
     Bool(bool),
@@ -44,7 +44,10 @@ struct Row<'a> {
 }
 
 /// Every column of the batch that `requests` are.
-pub fn columns(requests: &[ExportTraceServiceRequest], keys: &[ColumnKey]) -> Vec<Vec<Shown>> {
+pub(crate) fn columns(
+    requests: &[ExportTraceServiceRequest],
+    keys: &[ColumnKey],
+) -> Vec<Vec<Shown>> {
     let mut out = vec![Vec::new(); keys.len()];
     let mut base = 0;
     let (mut events, mut links) = (0, 0);
@@ -83,7 +86,7 @@ pub fn columns(requests: &[ExportTraceServiceRequest], keys: &[ColumnKey]) -> Ve
 }
 
 /// What was projected, in the same form.
-pub fn shown(columns: &Columns, keys: &[ColumnKey]) -> Vec<Vec<Shown>> {
+pub(crate) fn shown(columns: &Columns, keys: &[ColumnKey]) -> Vec<Vec<Shown>> {
     columns
         .columns
         .iter()

@@ -17,6 +17,10 @@ use betrace::columns::projection::{ColumnKey, Intrinsic, Place, Source};
 use betrace::engine::{Engine, EngineLimits, Finding, Rule, RuleSet, Worker};
 use wit_component::{ComponentEncoder, StringEncoding};
 
+/// From the manifest of any package of the workspace, as benches use the guests too.
+const WIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../wit");
+const GUESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../host/tests/guests");
+
 /// Where the manifest lies in a guest's memory; what is below is the guest's, what is above its heap.
 const MANIFEST: u32 = 64 << 10;
 const HEAP: u32 = 128 << 10;
@@ -129,10 +133,7 @@ pub fn component_with(guest: &str, describe: &Describe<'_>, answer: &[u8]) -> Ve
 pub fn module_with(guest: &str, describe: &Describe<'_>, answer: &[u8]) -> Vec<u8> {
     let mut module = bare_module(guest, describe, answer);
     let mut resolve = wit_parser::Resolve::default();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (package, _) = resolve
-        .push_path(root.join("../wit"))
-        .expect("the WIT parses");
+    let (package, _) = resolve.push_path(Path::new(WIT)).expect("the WIT parses");
     let world = resolve
         .select_world(&[package], Some("batch-rule"))
         .expect("there is such a world");
@@ -167,9 +168,7 @@ pub fn bare_module(guest: &str, describe: &Describe<'_>, answer: &[u8]) -> Vec<u
 }
 
 pub fn path(guest: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/guests")
-        .join(format!("{guest}.wat"))
+    Path::new(GUESTS).join(format!("{guest}.wat"))
 }
 
 /// A heap that is emptied after each call, and what a guest answers with.

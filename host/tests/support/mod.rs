@@ -1,6 +1,10 @@
 //! Runs the real `betrace` binary and reads what it prints. Nothing here sleeps: each wait is for a line, and a line that
 //! does not come within [`PATIENCE`] fails the test.
-#![allow(dead_code, reason = "each test binary uses its own part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses its own part of this"
+)]
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

@@ -241,11 +241,17 @@ impl Parser<'_, '_> {
         span
     }
 
-    /// Quoted text, which is the token at hand.
+    /// Quoted text, which is the token at hand. In a regular expression a backslash that escapes nothing is the
+    /// expression's own, so that `'\d+'` and `'\\d+'` are the same.
     pub(super) fn quoted(&mut self) -> Result<Word, Told> {
+        let regex = matches!(self.previous().text(self.source), "matches" | "imatches");
         let span = self.advance();
         let sink = &mut *self.sink;
-        let text = literal::text(span.text(self.source), span.start, |told| sink.push(told));
+        let text = literal::text(span.text(self.source), span.start, |told| {
+            if !regex {
+                sink.push(told);
+            }
+        });
         Ok(Word {
             text,
             span,

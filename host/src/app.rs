@@ -1,0 +1,374 @@
+//! The one place that knows all stages: a host is servers, a thread a shard, and the rules they share.
+//!
+//! ```text
+//! start: listen -> [shard threads] -> serve
+//! stop:  servers end -> queues close -> threads judge what is open and end -> the sink is let go
+//! ```
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::bounded;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+use crate::assemble::counters::Counters;
+use crate::assemble::limits::Limits;
+use crate::assemble::trace::Completion;
+use crate::cli::Failure;
+use crate::cli::failure::note;
+use crate::cli::rules::Rules;
+use crate::config::{Config, SignalsTarget};
+use crate::engine::{Engine, EngineLimits, Rule};
+use crate::ingest::{self, Budget, Listeners, Router, Shutdown, Snapshot, Transport, Trigger};
+use crate::pipeline::Judge;
+use crate::pipeline::thread::{Clock, ShardThread, Shown};
+use crate::rules::Published;
+use crate::signal::judge::Unfinished;
+use crate::sinks::format::Format;
+use crate::sinks::paint::Paint;
+use crate::sinks::text::counted;
+use crate::sinks::{self, DEFAULT_QUEUE, Sink, Target};
+
+/// A running host.
+pub struct Host {
+    runtime: Runtime,
+    servers: tokio::task::JoinHandle<()>,
+    trigger: Trigger,
+    threads: Vec<JoinHandle<()>>,
+    shown: Vec<Shown>,
+    router: Router,
+    rules: Arc<Published>,
+    grpc: Option<SocketAddr>,
+    http: Option<SocketAddr>,
+}
+
+/// What a host did, once it has stopped.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    pub grpc: Snapshot,
+    pub http: Snapshot,
+    /// A shard each.
+    pub shards: Vec<Counters>,
+    /// Shards whose thread ended by a panic, which is a bug.
+    pub broken: usize,
+}
+
+impl Host {
+    /// Listens, starts the threads and serves. Everything that can fail for want of a port has failed when this returns.
+    pub fn start(
+        config: &Config,
+        engine: Arc<Engine>,
+        rules: Vec<Arc<Rule>>,
+        sink: Sink,
+        outlines: bool,
+    ) -> Result<Host, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("ingest")
+            .build()
+            .map_err(|error| {
+                Failure::new(format!("can't start the threads of the servers: {error}"))
+            })?;
+        let listeners = Listeners {
+            grpc: listen(&runtime, Transport::Grpc, config.otlp_grpc.as_deref())?,
+            http: listen(&runtime, Transport::Http, config.otlp_http.as_deref())?,
+        };
+        let grpc = address(listeners.grpc.as_ref());
+        let http = address(listeners.http.as_ref());
+
+        let rules = Arc::new(Published::new(rules));
+        let clock = Clock::start();
+        let mut queues = Vec::new();
+        let mut threads = Vec::new();
+        let mut shown = Vec::new();
+        for shard in 0..config.workers {
+            let (sender, incoming) = bounded(config.shard_queue);
+            queues.push(sender);
+            let counters = Shown::default();
+            shown.push(counters.clone());
+            let thread = ShardThread {
+                limits: limits(config),
+                batch_delay: config.batch_delay,
+                incoming,
+                judge: Judge::new(engine.clone(), Unfinished::Stable, outlines),
+                rules: rules.clone(),
+                sink: sink.clone(),
+                clock,
+                shown: counters,
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("shard-{shard}"))
+                .spawn(move || thread.run())
+                .map_err(|error| {
+                    Failure::new(format!("can't start the thread of shard {shard}: {error}"))
+                })?;
+            threads.push(thread);
+        }
+
+        let router = Router::new(queues, Budget::new(config.in_flight));
+        let (trigger, shutdown) = Shutdown::new();
+        let servers = runtime.spawn(ingest::serve(
+            listeners,
+            router.clone(),
+            config.into(),
+            shutdown,
+        ));
+        Ok(Host {
+            runtime,
+            servers,
+            trigger,
+            threads,
+            shown,
+            router,
+            rules,
+            grpc,
+            http,
+        })
+    }
+
+    /// Where OTLP/gRPC is taken; none where it is off.
+    pub fn grpc(&self) -> Option<SocketAddr> {
+        self.grpc
+    }
+
+    /// Where OTLP/HTTP is taken; none where it is off.
+    pub fn http(&self) -> Option<SocketAddr> {
+        self.http
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> &Published {
+        &self.rules
+    }
+
+    /// Runs `future` on this thread while the host serves.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// Refuses what is new, judges what has come, and ends. Traces that lack their root are judged for stable clauses only.
+    pub fn stop(self) -> Done {
+        self.trigger.fire();
+        // A panic of the servers is told by tokio; the threads end all the same.
+        let _ = self.runtime.block_on(self.servers);
+        let mut done = Done {
+            grpc: self.router.counters(Transport::Grpc).snapshot(),
+            http: self.router.counters(Transport::Http).snapshot(),
+            ..Done::default()
+        };
+        // The last senders of the queues: this one, and those of connections that were cut off.
+        drop(self.router);
+        drop(self.runtime);
+        for thread in self.threads {
+            done.broken += usize::from(thread.join().is_err());
+        }
+        done.shards = self
+            .shown
+            .iter()
+            .map(|counters| *counters.lock().unwrap_or_else(PoisonError::into_inner))
+            .collect();
+        done
+    }
+}
+
+/// `betrace serve`, until SIGTERM or SIGINT.
+pub fn serve(config: &Config) -> Result<(), Failure> {
+    let engine = Engine::new(engine_limits(config))
+        .map(Arc::new)
+        .map_err(|error| {
+            Failure::of(&error).help(
+                "is memory or address space limited (`ulimit -v`)? fewer `--workers` take less",
+            )
+        })?;
+    let rules = Rules::load(&engine, &config.rules, Paint::for_stderr().color).some()?;
+    let target = match &config.signals {
+        SignalsTarget::Stdout => Target::Stdout,
+        SignalsTarget::File(path) => Target::File(path.clone()),
+    };
+    let (sink, writer) =
+        sinks::open(&target, Format::Json, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
+    let counters = sink.counters();
+    let host = Host::start(config, engine, rules.loaded.rules.clone(), sink, false)?;
+    note(&format!(
+        "betrace: {} loaded",
+        counted(rules.loaded.rules.len() as u64, "rule")
+    ));
+    for (address, what) in [
+        (host.grpc(), Transport::Grpc),
+        (host.http(), Transport::Http),
+    ] {
+        if let Some(address) = address {
+            note(&format!("betrace: {} on {address}", what.name()));
+        }
+    }
+    host.block_on(async {
+        stop_signal().await;
+        // Who asks again does not want to wait for open connections and traces.
+        tokio::spawn(async {
+            stop_signal().await;
+            note("betrace: stopped at once; traces that were open are not judged");
+            std::process::exit(130);
+        });
+    });
+    note("betrace: stopping: judging what has come");
+    let set = host.rules().current();
+    // The runtime that waits for a second signal ends with the host.
+    let done = host.stop();
+    let written = writer.finish().map_err(|error| Failure::of(&error));
+    report(&done, counters.written(), &set.rules);
+    written?;
+    if done.broken > 0 {
+        return Err(Failure::new(format!(
+            "{} ended by a panic",
+            counted(done.broken as u64, "shard")
+        ))
+        .help("this is a bug in betrace: please report it with what stands above"));
+    }
+    Ok(())
+}
+
+/// Ready at SIGINT, or where there is one, SIGTERM.
+pub async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+fn listen(
+    runtime: &Runtime,
+    transport: Transport,
+    address: Option<&str>,
+) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    runtime
+        .block_on(ingest::bind(transport, address))
+        .map(Some)
+        .map_err(|error| Failure::new(error.to_string()))
+}
+
+fn address(listener: Option<&TcpListener>) -> Option<SocketAddr> {
+    listener.and_then(|listener| listener.local_addr().ok())
+}
+
+/// The bounds of one shard.
+fn limits(config: &Config) -> Limits {
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    Limits {
+        settle: config.settle,
+        idle: config.idle,
+        max_age: config.max_age,
+        trace_spans: count(config.span_cap),
+        trace_bytes: config.byte_cap as u64,
+        memory_bytes: (config.memory / config.workers.max(1)) as u64,
+        remember: config.decided_for,
+        remember_traces: count(config.decided_traces),
+        batch_spans: count(config.batch_spans),
+        batch_bytes: config.batch_bytes as u64,
+        dead_bytes: config.dead_bytes as u64,
+    }
+}
+
+fn engine_limits(config: &Config) -> EngineLimits {
+    let limits = EngineLimits::for_workers(config.workers);
+    EngineLimits {
+        warm_instances: config.warm_instances.unwrap_or(limits.warm_instances),
+        workers: config.workers,
+        deadline: config.rule_deadline,
+        memory_bytes: config.rule_memory,
+        keep_bytes: config.rule_keep,
+        stack_bytes: config.rule_stack,
+        table_elements: config.rule_table,
+        call_bytes: config.rule_call,
+        trace_bytes: config.rule_trace,
+        result_bytes: config.rule_result,
+        findings: config.rule_findings,
+        component_bytes: config.rule_component,
+    }
+}
+
+/// Says on stderr what came and what became of it, and every bound that was hit.
+fn report(done: &Done, signals: u64, rules: &[Arc<Rule>]) {
+    let sum = |of: fn(&Counters) -> u64| done.shards.iter().map(of).sum::<u64>();
+    let completed = |completion| {
+        done.shards
+            .iter()
+            .map(|shard| shard.completed_by(completion))
+            .sum::<u64>()
+    };
+    let traces: u64 = Completion::ALL
+        .iter()
+        .map(|&completion| completed(completion))
+        .sum();
+    note(&format!(
+        "betrace: {} of {} in {}: {}",
+        counted(traces, "trace"),
+        counted(sum(|shard| shard.spans), "span"),
+        counted(done.grpc.requests + done.http.requests, "request"),
+        counted(signals, "signal"),
+    ));
+    let reasons: Vec<String> = Completion::ALL
+        .iter()
+        .filter(|&&completion| completed(completion) > 0)
+        .map(|&completion| format!("{} {}", completed(completion), completion.name()))
+        .collect();
+    if !reasons.is_empty() {
+        note(&format!("  completed by: {}", reasons.join(", ")));
+    }
+    for (name, count) in [
+        ("duplicate spans", sum(|shard| shard.duplicates)),
+        ("late spans", sum(|shard| shard.late)),
+        (
+            "judged traces forgotten early",
+            sum(|shard| shard.forgotten),
+        ),
+    ] {
+        if count > 0 {
+            note(&format!("  {name}: {count}"));
+        }
+    }
+    for (transport, snapshot) in [(Transport::Grpc, &done.grpc), (Transport::Http, &done.http)] {
+        for (name, count) in snapshot
+            .each()
+            .filter(|(name, count)| *count > 0 && !TRAFFIC.contains(name))
+        {
+            note(&format!(
+                "  {}: {}: {count}",
+                transport.name(),
+                name.replace('_', " ")
+            ));
+        }
+    }
+    for rule in rules {
+        let counts = rule.counts();
+        if counts.all_faults() + counts.input_too_large + counts.unjudged > 0 {
+            let last = rule
+                .last_fault()
+                .map(|fault| format!("; the last: {fault}"))
+                .unwrap_or_default();
+            note(&format!(
+                "  rule {}: {}, {} too large for it, {} not judged by it{last}",
+                rule.id,
+                counted(counts.all_faults(), "fault"),
+                counted(counts.input_too_large, "trace"),
+                counted(counts.unjudged, "trace"),
+            ));
+        }
+    }
+}
+
+/// Counters of the servers that say what came, not that something was refused.
+const TRAFFIC: [&str; 4] = ["requests", "spans", "bytes", "connections"];

@@ -1,0 +1,72 @@
+//! The command line: one file a command, each from its arguments to an exit code.
+//!
+//! Signals and what was asked for go to stdout; errors, warnings and summaries to stderr. An error is two lines: what and
+//! where, then what to do.
+
+pub mod check;
+pub mod compile;
+pub mod demo;
+pub mod failure;
+pub mod inspect;
+pub mod replay;
+pub mod rules;
+pub mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use failure::{Failure, Outcome};
+
+/// Watches OpenTelemetry traces and signals the moment one breaks a rule
+#[derive(Debug, Parser)]
+#[command(
+    name = "betrace",
+    version,
+    max_term_width = 110,
+    after_help = "\
+Examples:
+  betrace demo                                   see it at work, nothing else needed
+  betrace check rules/                           are these rules all right?
+  betrace replay --rules rules/ traces.jsonl     what would they find in these traces?
+  betrace serve --rules rules/                   take OTLP on 4317 and 4318, signals to stdout"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Take traces over OTLP and run rules over each of them
+    Serve(serve::ServeArgs),
+    /// Play the traffic of a small web shop into a host and show what breaks
+    Demo(demo::DemoArgs),
+    /// Say whether rules are all right, and what each of them does
+    Check(check::CheckArgs),
+    /// Compile rules to WebAssembly components
+    Compile(compile::CompileArgs),
+    /// Show what a compiled rule says of itself, and its machine code
+    Inspect(inspect::InspectArgs),
+    /// Run rules over recorded traces
+    Replay(replay::ReplayArgs),
+}
+
+/// Runs the command of this process's arguments.
+pub fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Compile(args) => compile::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Replay(args) => replay::run(&args),
+    };
+    match outcome {
+        Ok(outcome) => outcome.exit_code(),
+        Err(failure) => {
+            failure.print();
+            failure.exit_code()
+        }
+    }
+}

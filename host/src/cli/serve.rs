@@ -1,0 +1,31 @@
+//! `betrace serve`: OTLP in, signals out, until it is told to stop.
+
+use clap::Args;
+
+use super::failure::{Failure, Outcome};
+use crate::config::{Config, Flags, Written};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+SIGTERM and SIGINT end it: what has come is judged, signals are written, and the exit code is 0.
+
+Examples:
+  betrace serve --rules rules/
+  betrace serve --rules rules/ --signals /var/log/betrace/signals.jsonl
+  betrace serve --rules rules/ --otlp-grpc 0.0.0.0:4317 --otlp-http off --settle 10s
+  BETRACE_RULES=rules/ betrace serve --config /etc/betrace.toml")]
+pub struct ServeArgs {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+pub fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
+    let config = Written::collect(&args.flags, std::env::vars_os())
+        .and_then(|written| Config::validate(&written))
+        .map_err(|errors| Failure::of(&errors).help("`betrace serve --help` lists all settings"))?;
+    config
+        .require_rules()
+        .map_err(|error| Failure::of(&error))?;
+    crate::app::serve(&config)?;
+    Ok(Outcome::Quiet)
+}

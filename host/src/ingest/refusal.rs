@@ -1,0 +1,107 @@
+//! Why a request is not taken, and what each protocol says then.
+//!
+//! OTLP decides by the answer whether a client tries again: `UNAVAILABLE` and `DEADLINE_EXCEEDED`, 429 and 503 are
+//! retryable, `INVALID_ARGUMENT`, 400, 413 and 415 are final. A request that is too large is 413 and not 400: both are
+//! final, and 413 names the cause to whoever reads a proxy's log.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use tonic::Code;
+
+use super::budget::Full;
+use super::counters::Counters;
+
+/// Why a request is not taken.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Refusal {
+    #[error("the body is not an OTLP trace request: {0}")]
+    Malformed(String),
+    #[error("the body is not valid {encoding}: {reason}")]
+    Corrupt {
+        encoding: &'static str,
+        reason: String,
+    },
+    #[error(
+        "the request is larger than {limit} bytes after decompression: send smaller batches, or raise `request-limit`"
+    )]
+    TooLarge { limit: usize },
+    #[error("content encoding `{0}` is not served: send gzip, zstd or identity")]
+    Encoding(String),
+    #[error("content type `{0}` is not served: send application/x-protobuf or application/json")]
+    ContentType(String),
+    #[error("the bytes in flight are at their bound of {limit}: try again later")]
+    InFlight { limit: usize },
+    #[error(
+        "the request needs more than the {limit} bytes that all requests together may take: send smaller batches, or \
+         raise `in-flight`"
+    )]
+    NeverFits { limit: usize },
+    #[error("the queue of a shard is full: try again later")]
+    QueueFull,
+    #[error("the body did not arrive within {} ms: try again", .0.as_millis())]
+    Timeout(Duration),
+    #[error("the host is shutting down: try again")]
+    Closed,
+    #[error("the request ended before its body did: {0}")]
+    Aborted(String),
+}
+
+impl Refusal {
+    /// The status over gRPC, and in the `Status` of an HTTP answer.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Malformed(_)
+            | Self::Corrupt { .. }
+            | Self::TooLarge { .. }
+            | Self::NeverFits { .. } => Code::InvalidArgument,
+
+            Self::Encoding(_) | Self::ContentType(_) => Code::Unimplemented,
+            Self::InFlight { .. } | Self::QueueFull | Self::Closed => Code::Unavailable,
+            Self::Timeout(_) => Code::DeadlineExceeded,
+            Self::Aborted(_) => Code::Cancelled,
+        }
+    }
+
+    /// The status over HTTP.
+    pub fn http_status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(_) | Self::Corrupt { .. } | Self::Aborted(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge { .. } | Self::NeverFits { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Encoding(_) | Self::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::InFlight { .. } | Self::QueueFull => StatusCode::TOO_MANY_REQUESTS,
+            // 408 would be the word for a timeout, but OTLP clients drop what they get it for.
+            Self::Timeout(_) | Self::Closed => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Whether the same request may be taken later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::InFlight { .. } | Self::QueueFull | Self::Timeout(_) | Self::Closed
+        )
+    }
+
+    pub(super) fn count(&self, counters: &Counters) {
+        let counter = match self {
+            Self::Malformed(_) | Self::Corrupt { .. } => &counters.malformed,
+            Self::TooLarge { .. } | Self::NeverFits { .. } => &counters.too_large,
+            Self::Encoding(_) | Self::ContentType(_) => &counters.unsupported,
+            Self::InFlight { .. } | Self::QueueFull => &counters.overload,
+            Self::Timeout(_) => &counters.timeouts,
+            Self::Closed => &counters.closed,
+            Self::Aborted(_) => &counters.aborted,
+        };
+        counter.add(1);
+    }
+}
+
+impl From<Full> for Refusal {
+    fn from(full: Full) -> Self {
+        match full.ever {
+            true => Self::NeverFits { limit: full.limit },
+            false => Self::InFlight { limit: full.limit },
+        }
+    }
+}

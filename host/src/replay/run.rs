@@ -1,0 +1,180 @@
+//! Recorded requests through one shard, the rules and the signals, on the caller's thread.
+//!
+//! The clock stands still: what is recorded has all come when the input ends, so no trace settles or idles before that.
+//! The bounds on a trace's spans and bytes and on memory hold as in `serve`, and are told in the [`Summary`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::assemble::counters::Counters;
+use crate::assemble::limits::Limits;
+use crate::assemble::shard::{DrainMode, Shard};
+use crate::assemble::trace::{Parcel, Trace};
+use crate::columns::census::{Types, tag_name};
+use crate::columns::projection::Table;
+use crate::engine::{Engine, RuleSet};
+use crate::otlp::request::Request;
+use crate::otlp::scan::{Malformed, Scan};
+use crate::pipeline::judge::Judge;
+use crate::signal::evidence::field_name;
+use crate::signal::judge::Unfinished;
+use crate::signal::{Certainty, Emission};
+use crate::time::Time;
+
+/// How a replay runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    pub limits: Limits,
+    /// Whether signals are drawn for a person.
+    pub outlines: bool,
+    /// When the signals are said to be detected, in Unix nanoseconds.
+    pub detected_at: u64,
+}
+
+/// What a replay saw.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    pub requests: u64,
+    pub spans: u64,
+    /// Spans without usable ids.
+    pub rejected: u64,
+    pub traces: u64,
+    pub signals: u64,
+    pub unsure: u64,
+    pub assembly: Counters,
+    /// Texts that rules read and that are not UTF-8.
+    pub invalid_utf8: u64,
+    /// Values of a type that their rule does not compare with.
+    pub unlike: BTreeMap<Unlike, u64>,
+}
+
+/// A field whose values were of another type than its rule expects.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unlike {
+    pub rule: String,
+    pub field: String,
+    pub table: Table,
+    /// What they were: `text`, `int`.
+    pub tag: &'static str,
+}
+
+/// A replay that goes on: requests in, signals out.
+pub struct Replay {
+    options: Options,
+    set: Arc<RuleSet>,
+    shard: Shard,
+    judge: Judge,
+    scan: Scan,
+    traces: Vec<Trace>,
+    summary: Summary,
+}
+
+impl Replay {
+    pub fn new(engine: Arc<Engine>, set: Arc<RuleSet>, options: Options) -> Replay {
+        Replay {
+            shard: Shard::new(options.limits.clone()),
+            judge: Judge::new(engine, Unfinished::All, options.outlines),
+            scan: Scan::default(),
+            traces: Vec::new(),
+            summary: Summary::default(),
+            set,
+            options,
+        }
+    }
+
+    /// Takes a request. Signals come early only of traces that reach a bound.
+    pub fn push(
+        &mut self,
+        request: bytes::Bytes,
+        out: &mut Vec<Emission>,
+    ) -> Result<(), Malformed> {
+        let request = Request::scan(request, &mut self.scan)?;
+        self.summary.requests += 1;
+        self.summary.spans += self.scan.spans.len() as u64;
+        self.summary.rejected += u64::from(self.scan.rejected);
+        self.shard.insert(
+            Parcel::whole(Arc::new(request), self.scan.spans.clone()),
+            STANDSTILL,
+        );
+        loop {
+            let more = self.shard.poll(STANDSTILL, &mut self.traces);
+            self.judge_batch(out);
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The input has ended: every trace is complete. Calls `emit` batch by batch.
+    pub fn finish(mut self, mut emit: impl FnMut(Vec<Emission>)) -> Summary {
+        loop {
+            let more = self
+                .shard
+                .drain(STANDSTILL, DrainMode::End, &mut self.traces);
+            let mut out = Vec::new();
+            self.judge_batch(&mut out);
+            emit(out);
+            if !more {
+                break;
+            }
+        }
+        self.summary.assembly = self.shard.counters();
+        self.summary
+    }
+
+    /// Judges the traces that are complete, and lets them go.
+    fn judge_batch(&mut self, out: &mut Vec<Emission>) {
+        if self.traces.is_empty() {
+            return;
+        }
+        let before = out.len();
+        let at = self.options.detected_at;
+        self.judge
+            .judge(&self.set, &self.shard, &self.traces, at, out);
+        self.count();
+        let new = out.get(before..).unwrap_or_default();
+        self.summary.signals += new.len() as u64;
+        self.summary.unsure += new
+            .iter()
+            .filter(|emission| emission.signal.certainty == Certainty::Unsure)
+            .count() as u64;
+        for trace in self.traces.drain(..) {
+            self.shard.release(trace);
+        }
+    }
+
+    fn count(&mut self) {
+        let columns = self.judge.columns();
+        self.summary.traces += self.traces.len() as u64;
+        self.summary.invalid_utf8 += columns.symbols.invalid_utf8();
+        for (rule, binding) in self.set.rules.iter().zip(&self.set.bindings) {
+            for (column, index) in rule.manifest.columns.iter().zip(&binding.columns) {
+                let Some(rows) = columns.columns.get(*index as usize) else {
+                    continue;
+                };
+                let census = rows.census(0..u32::MAX);
+                for (tag, count) in census.unlike(compared(&column.compared)) {
+                    let unlike = Unlike {
+                        rule: rule.id.clone(),
+                        field: field_name(&column.key).unwrap_or_default(),
+                        table: column.key.table,
+                        tag: tag_name(tag),
+                    };
+                    *self.summary.unlike.entry(unlike).or_default() += count;
+                }
+            }
+        }
+    }
+}
+
+/// The one time of a replay.
+const STANDSTILL: Time = Time(0);
+
+fn compared(types: &crate::engine::manifest::Compared) -> Types {
+    Types {
+        boolean: types.boolean,
+        integer: types.integer,
+        float: types.float,
+        text: types.text,
+    }
+}

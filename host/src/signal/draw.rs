@@ -1,0 +1,77 @@
+//! A trace's outline from its spans: parents found, lines chosen, and the text of those lines read from the wire.
+
+use std::hash::{BuildHasher, RandomState};
+
+use super::evidence::Spot;
+use super::outline::{Line, MoreLine, Outline, Pick, Shape, SpanLine, choose};
+use crate::columns::tree::{Node, Tree};
+
+/// The outline of a trace whose spans come in tree preorder; `evidence` are the signal's, as indices into `spots`.
+pub(super) fn outline(spots: &[Spot<'_>], evidence: &[usize]) -> Outline {
+    let shapes = shapes(spots, evidence);
+    let name = |row: usize| spots.get(row).and_then(Spot::name);
+    let lines = choose(&shapes).into_iter().map(|pick| match pick {
+        Pick::Span { row, depth } => Line::Span(SpanLine {
+            depth,
+            name: name(row),
+            service: spots.get(row).and_then(Spot::service),
+            offset_ns: spots.get(row).and_then(Spot::offset_ns),
+            duration_ns: spots.get(row).and_then(Spot::duration_ns),
+            error: spots.get(row).is_some_and(Spot::is_error),
+            evidence: evidence.iter().position(|&known| known == row),
+        }),
+        Pick::More {
+            depth,
+            spans,
+            evidence,
+            name_of,
+        } => Line::More(MoreLine {
+            depth,
+            spans,
+            evidence,
+            name: name_of.and_then(name),
+        }),
+    });
+    let ends = spots
+        .iter()
+        .filter_map(|spot| Some(spot.offset_ns()? + spot.duration_ns().unwrap_or(0)));
+    Outline {
+        lines: lines.collect(),
+        spans: spots.len(),
+        extent_ns: ends.max().unwrap_or(0),
+    }
+}
+
+fn shapes(spots: &[Spot<'_>], evidence: &[usize]) -> Vec<Shape> {
+    let nodes: Vec<Node> = spots
+        .iter()
+        .map(|spot| Node {
+            id: u64::from_be_bytes(spot.span.span_id()),
+            parent: spot.span.parent_id().map_or(0, u64::from_be_bytes),
+            start: spot.span.start(),
+            kind: spot.span.kind(),
+        })
+        .collect();
+    // Rows are in this order already: the tree is built for its parents.
+    let mut tree = Tree::default();
+    tree.build(&nodes);
+    let names = RandomState::new();
+    let mut shapes: Vec<Shape> = spots
+        .iter()
+        .zip(&tree.parent)
+        .map(|(spot, &parent)| Shape {
+            parent: usize::try_from(parent)
+                .ok()
+                .filter(|&parent| parent < spots.len()),
+            name: names.hash_one(spot.span.name()),
+            error: spot.is_error(),
+            evidence: false,
+        })
+        .collect();
+    for &row in evidence {
+        if let Some(shape) = shapes.get_mut(row) {
+            shape.evidence = true;
+        }
+    }
+    shapes
+}

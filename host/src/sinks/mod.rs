@@ -1,0 +1,153 @@
+//! Where signals go: one JSON object a line, or a person's view, to stdout or a file.
+//!
+//! ```text
+//! worker threads -> Sink::send([Emission]) -> bounded channel -> one writer thread -> stdout | file
+//! ```
+//! A batch is written and flushed whole. What can't be written is counted, never a panic; a sink that is full makes its
+//! senders wait, so that memory stays bounded.
+
+pub mod format;
+pub mod paint;
+pub mod person;
+pub mod stream;
+pub mod text;
+pub mod waterfall;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::signal::Emission;
+use format::Format;
+use stream::{Stream, WriteError};
+
+/// Batches that wait for the writer. A batch comes from one worker's turn, so this is some turns of each.
+pub const DEFAULT_QUEUE: usize = 64;
+
+/// Where a sink writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Stdout,
+    /// Appended to; made where it is not there.
+    File(PathBuf),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    #[error("can't open {} to append signals to it", path.display())]
+    Open {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("can't start the thread that writes signals")]
+    Thread { source: std::io::Error },
+    #[error("can't write signals to {target}: {reason} ({lost} lost)")]
+    Write {
+        target: String,
+        reason: String,
+        lost: u64,
+    },
+}
+
+/// The sending side of a sink; one a worker.
+#[derive(Clone, Debug)]
+pub struct Sink {
+    batches: Sender<Vec<Emission>>,
+    counters: Arc<stream::Counters>,
+}
+
+/// The writer thread: joined to know that all is written.
+#[derive(Debug)]
+pub struct Writer {
+    thread: JoinHandle<Result<(), WriteError>>,
+    counters: Arc<stream::Counters>,
+}
+
+/// Opens `target` and starts its writer, with room for `queue` batches.
+pub fn open(target: &Target, format: Format, queue: usize) -> Result<(Sink, Writer), SinkError> {
+    match target {
+        Target::Stdout => start(
+            Stream::new("stdout", format, Box::new(std::io::stdout())),
+            queue,
+        ),
+        Target::File(path) => {
+            let open = |source| SinkError::Open {
+                path: path.clone(),
+                source,
+            };
+            let file = stream::append(path).map_err(open)?;
+            start(
+                Stream::new(&path.display().to_string(), format, Box::new(file)),
+                queue,
+            )
+        }
+    }
+}
+
+/// Starts the writer of a stream that is open.
+pub fn start(stream: Stream, queue: usize) -> Result<(Sink, Writer), SinkError> {
+    let (batches, incoming) = bounded(queue.max(1));
+    let counters = stream.counters();
+    let thread = std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || write(stream, &incoming))
+        .map_err(|source| SinkError::Thread { source })?;
+    Ok((
+        Sink {
+            batches,
+            counters: counters.clone(),
+        },
+        Writer { thread, counters },
+    ))
+}
+
+impl Sink {
+    /// Hands over a batch; waits while the queue is full. A batch for a writer that is gone is counted as lost.
+    pub fn send(&self, batch: Vec<Emission>) {
+        if batch.is_empty() {
+            return;
+        }
+        if let Err(unsent) = self.batches.send(batch) {
+            self.counters.lose(unsent.0.len());
+        }
+    }
+
+    /// What became of the signals so far; it can be read when the sink is gone.
+    pub fn counters(&self) -> Arc<stream::Counters> {
+        self.counters.clone()
+    }
+}
+
+impl Writer {
+    /// Waits until every sink is dropped and everything is written; the first failure, where there was one.
+    pub fn finish(self) -> Result<(), SinkError> {
+        let result = self
+            .thread
+            .join()
+            .unwrap_or_else(|_| Err(WriteError::stopped()));
+        result.map_err(|WriteError { target, reason }| SinkError::Write {
+            target,
+            reason,
+            lost: self.counters.lost(),
+        })
+    }
+}
+
+fn write(mut stream: Stream, batches: &Receiver<Vec<Emission>>) -> Result<(), WriteError> {
+    let mut first_failure = None;
+    for batch in batches {
+        if let Err(failure) = stream.write(&batch) {
+            // Said once: a full disk would otherwise fill a log as well.
+            if first_failure.is_none() {
+                tracing::error!(target = %failure.target, reason = %failure.reason, "can't write signals");
+                first_failure = Some(failure);
+            }
+        }
+    }
+    first_failure.map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use super::format::Format;
+use super::paint::Paint;
+use super::person::view;
+use super::stream::{Stream, append};
+use super::{SinkError, Target, open, start, text};
+use crate::assemble::trace::Completion;
+use crate::demo::call::Call;
+use crate::demo::faults::FAULTS;
+use crate::demo::random::Random;
+use crate::signal::Emission;
+use crate::signal::fixture::{Batch, rule};
+use crate::signal::judge::Unfinished;
+use crate::signal::rule::RuleFacts;
+
+const PLAIN: Paint = Paint { color: false };
+
+/// The signal of a demo fault, with the spans of these names as evidence.
+fn emission(fault: usize, names: &[&str]) -> Emission {
+    let story = FAULTS[fault].happen(&mut Random::new(11));
+    emission_of(&story, names, |_| {})
+}
+
+fn emission_of(story: &Call, names: &[&str], change: impl Fn(&mut Batch)) -> Emission {
+    let rules = [RuleFacts {
+        id: "the-rule".to_owned(),
+        ..rule()
+    }];
+    let mut batch = Batch::of_call(story, &rules);
+    change(&mut batch);
+    let rows = names.iter().flat_map(|name| batch.rows(name)).collect();
+    batch
+        .judge(&rules, &[(0, 0, rows, 0)], Unfinished::All)
+        .remove(0)
+}
+
+#[test]
+fn a_checkout_is_drawn_with_its_evidence() {
+    insta::assert_snapshot!(view(&emission(0, &["payment.charge_card"]), PLAIN, 110));
+}
+
+#[test]
+fn siblings_are_summarised() {
+    insta::assert_snapshot!(view(&emission(1, &["SELECT products"]), PLAIN, 100));
+}
+
+#[test]
+fn a_failure_is_marked_and_a_narrow_terminal_will_do() {
+    insta::assert_snapshot!(view(&emission(6, &["payment.charge_card"]), PLAIN, 40));
+}
+
+#[test]
+fn doubt_is_explained() {
+    let story = FAULTS[2].happen(&mut Random::new(2));
+    let unsure = emission_of(&story, &["admin.list_orders"], |batch| {
+        batch.traces[0].missing_parents = 2;
+        batch.traces[0].completion = Completion::SpanCap;
+    });
+    insta::assert_snapshot!(view(&unsure, PLAIN, 100));
+}
+
+#[test]
+fn without_a_trace_the_evidence_is_listed() {
+    let mut many = emission(1, &["SELECT products"]);
+    many.outline = None;
+    insta::assert_snapshot!(view(&many, PLAIN, 100));
+}
+
+#[test]
+fn no_line_is_too_wide_and_none_says_what_a_terminal_obeys() {
+    let story = Call::server(
+        "evil\u{1b}]0;title\u{7}",
+        "\u{1b}[2J\u{202e}gpj\u{0}",
+        1_000,
+    )
+    .text("currency", "\u{9b}31m\r\n\u{1b}[1A")
+    .then(Call::server(
+        "支払い支払い支払い支払い",
+        "長い名前長い名前長い名前長い名前長い名前長い名前長い名前",
+        500,
+    ));
+    let mut emission = emission_of(&story, &["\u{1b}[2J\u{202e}gpj\u{0}"], |_| {});
+    emission.signal.message = "\u{1b}[8m hidden ".repeat(30);
+    emission.signal.rule = "a\u{1b}b".to_owned();
+    for width in [20, 72, 100, 500] {
+        let drawn = view(&emission, PLAIN, width);
+        assert!(
+            !drawn.chars().any(|c| c.is_control() && c != '\n'),
+            "{drawn:?}"
+        );
+        let widest = drawn.lines().map(text::width).max().unwrap();
+        assert!(
+            widest <= width.clamp(72, 140),
+            "{widest} of {width}:\n{drawn}"
+        );
+    }
+}
+
+#[test]
+fn colours_change_nothing_else() {
+    let emission = emission(0, &["payment.charge_card"]);
+    let painted = view(&emission, Paint { color: true }, 110);
+    let mut plain = String::new();
+    let mut rest = painted.as_str();
+    while let Some((before, escape)) = rest.split_once('\u{1b}') {
+        plain.push_str(before);
+        rest = escape.split_once('m').unwrap().1;
+    }
+    plain.push_str(rest);
+    let trimmed = |text: &str| {
+        text.lines()
+            .map(|l| l.trim_end().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(trimmed(&plain), trimmed(&view(&emission, PLAIN, 110)));
+    assert!(painted.contains("\u{1b}["));
+}
+
+/// A writer that fails while `full`, having taken `torn` bytes.
+#[derive(Clone, Default)]
+struct Disk {
+    written: Arc<Mutex<Vec<u8>>>,
+    full: Arc<Mutex<bool>>,
+}
+
+impl Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut written = self.written.lock().unwrap();
+        if *self.full.lock().unwrap() {
+            if written.last() == Some(&b'\n') {
+                written.extend(&bytes[..5]);
+                return Ok(5);
+            }
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        written.extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_full_disk_loses_the_batch_counts_it_and_spoils_no_later_line() {
+    let disk = Disk::default();
+    let mut stream = Stream::new("signals.jsonl", Format::Json, Box::new(disk.clone()));
+    let batch = [emission(0, &[])];
+    stream.write(&batch).unwrap();
+    *disk.full.lock().unwrap() = true;
+    let failure = stream.write(&batch).unwrap_err();
+    assert_eq!(failure.target, "signals.jsonl");
+    *disk.full.lock().unwrap() = false;
+    stream.write(&batch).unwrap();
+    let written = String::from_utf8(disk.written.lock().unwrap().clone()).unwrap();
+    let valid = written
+        .lines()
+        .filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok())
+        .count();
+    assert_eq!((written.lines().count(), valid), (3, 2));
+    assert_eq!(
+        (stream.counters().written(), stream.counters().lost()),
+        (2, 1)
+    );
+}
+
+#[test]
+fn a_sink_that_fails_says_what_and_how_many() {
+    let disk = Disk::default();
+    *disk.full.lock().unwrap() = true;
+    let (sink, writer) = start(
+        Stream::new("signals.jsonl", Format::Json, Box::new(disk)),
+        1,
+    )
+    .unwrap();
+    for _ in 0..20 {
+        sink.send(vec![emission(2, &[])]);
+    }
+    drop(sink);
+    let error = writer.finish().unwrap_err();
+    assert!(
+        matches!(&error, SinkError::Write { target, lost: 20, .. } if target == "signals.jsonl"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_file_is_appended_to_line_by_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("signals.jsonl");
+    std::fs::write(&path, "{\"cut\":").unwrap();
+    for _ in 0..2 {
+        let (sink, writer) = open(&Target::File(path.clone()), Format::Json, 4).unwrap();
+        let clone = sink.clone();
+        sink.send(vec![emission(2, &[]), emission(2, &[])]);
+        clone.send(Vec::new());
+        drop((sink, clone));
+        writer.finish().unwrap();
+    }
+    let lines = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(lines.lines().count(), 5);
+    assert!(
+        lines
+            .lines()
+            .skip(1)
+            .all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok())
+    );
+    assert!(append(folder.path()).is_err());
+}
