@@ -84,7 +84,8 @@ fn a_rule_describes_itself() {
         panic!("{:?}", manifest.columns);
     };
     assert!(matches!(name.source, Source::Intrinsic(Intrinsic::Name)));
-    assert!(name.text && name.compared.is_empty());
+    assert!(name.text);
+    assert_eq!(name.compared, Types::empty());
     assert_eq!(name.table, Table::Spans);
     let Source::Attribute(Attribute { place, key }) = &amount.source else {
         panic!("{amount:?}");
