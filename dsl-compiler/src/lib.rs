@@ -18,6 +18,8 @@
 pub mod diagnostic;
 pub mod emit;
 pub mod plan;
+#[doc(hidden)]
+pub mod reference;
 pub mod syntax;
 pub mod types;
 

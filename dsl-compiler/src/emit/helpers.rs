@@ -77,13 +77,14 @@ impl Emitter<'_> {
             .get_or_insert_with(|| affix(&mut self.module, "ends with", equal, true))
     }
 
-    /// `(tag, value, tag, value) -> order`. Texts that differ are unordered unless `by_text`.
-    pub(super) fn compare_values(&mut self, by_text: bool) -> Func {
-        if let Some(known) = self.helpers.values[usize::from(by_text)] {
+    /// `(tag, value, tag, value) -> order`. Unless `ordered` is asked for, 0 says that they are equal, and texts that differ
+    /// are just that.
+    pub(super) fn compare_values(&mut self, ordered: bool) -> Func {
+        if let Some(known) = self.helpers.values[usize::from(ordered)] {
             return known;
         }
-        let function = self.define_compare_values(by_text);
-        self.helpers.values[usize::from(by_text)] = Some(function);
+        let function = self.define_compare_values(ordered);
+        self.helpers.values[usize::from(ordered)] = Some(function);
         function
     }
 
@@ -118,16 +119,16 @@ impl Emitter<'_> {
         code.op().local_get(offset).i32_sub();
     }
 
-    fn define_compare_values(&mut self, by_text: bool) -> Func {
+    fn define_compare_values(&mut self, ordered: bool) -> Func {
         let int_float = *self
             .helpers
             .int_float
             .get_or_insert_with(|| int_float(&mut self.module));
-        let compare_text = by_text.then(|| self.compare_text());
-        let name = if by_text {
-            "compare values, by text"
+        let compare_text = ordered.then(|| self.compare_text());
+        let name = if ordered {
+            "order values"
         } else {
-            "compare values"
+            "equate values"
         };
         let function = self.module.declare(name, &[I32, I64, I32, I64], &[I32]);
         let mut code = Code::new(4);
@@ -209,6 +210,14 @@ impl Emitter<'_> {
             .select()
             .return_();
         code.end();
+        if ordered {
+            // Of attributes, bools alone have no order; kinds and status codes are never asked for theirs.
+            is(&mut code, left_tag, tag::BOOL);
+            code.if_();
+            code.i32(UNORDERED);
+            code.op().return_();
+            code.end();
+        }
         code.get(left).get(right);
         code.op().i64_eq();
         code.if_();
@@ -234,13 +243,6 @@ impl Emitter<'_> {
         }
         code.op().return_();
         code.end();
-        for unordered in [tag::BOOL, tag::KIND, tag::STATUS] {
-            is(&mut code, left_tag, unordered);
-        }
-        code.op().i32_or().i32_or();
-        code.if_i32();
-        code.i32(UNORDERED);
-        code.else_();
         code.op()
             .i32_const(1)
             .i32_const(-1)
@@ -248,7 +250,6 @@ impl Emitter<'_> {
             .local_get(right)
             .i64_gt_s()
             .select();
-        code.end();
         self.module.define(function, code);
         function
     }

@@ -62,8 +62,8 @@ impl Automaton {
     /// Bytes a state takes in the table.
     pub fn width(&self) -> u32 {
         match self.ends.len() {
-            ..=0x100 => 1,
-            ..=0x1_0000 => 2,
+            0..=0x100 => 1,
+            0x101..=0x1_0000 => 2,
             _ => 4,
         }
     }
