@@ -63,7 +63,7 @@ impl Automaton {
     pub fn width(&self) -> u32 {
         match self.ends.len() {
             ..=0x100 => 1,
-            ..=0x1_0000 => 2,
+            0x101..=0x1_0000 => 2,
             _ => 4,
         }
     }
