@@ -163,13 +163,15 @@ fn not_in_needs_the_field_and_a_like_type() {
 
 #[test]
 fn attributes_are_looked_for_where_the_rule_says() {
-    let mut both = Span::default();
-    both.attributes = vec![
-        (Place::Scope, "x".to_owned(), Value::Int(3)),
-        (Place::Resource, "x".to_owned(), Value::Int(2)),
-        (Place::Span, "x".to_owned(), Value::Int(1)),
-        (Place::Span, "x".to_owned(), Value::Int(9)),
-    ];
+    let both = Span {
+        attributes: vec![
+            (Place::Scope, "x".to_owned(), Value::Int(3)),
+            (Place::Resource, "x".to_owned(), Value::Int(2)),
+            (Place::Span, "x".to_owned(), Value::Int(1)),
+            (Place::Span, "x".to_owned(), Value::Int(9)),
+        ],
+        ..Span::default()
+    };
     let is_at = |place, int| {
         is(
             &compare(placed(place, "x"), Comparison::Equal, Constant::Int(int)),
