@@ -62,7 +62,7 @@ impl Automaton {
     /// Bytes a state takes in the table.
     pub fn width(&self) -> u32 {
         match self.ends.len() {
-            ..=0x100 => 1,
+            0..=0x100 => 1,
             0x101..=0x1_0000 => 2,
             _ => 4,
         }

@@ -120,12 +120,12 @@ fn built_in(engine: &Engine) -> Result<Vec<Arc<Rule>>, Failure> {
 
 fn report(played: &Played, signals: u64) {
     note(&format!(
-        "{} of {} in {}: {}, {} of them broken on purpose",
+        "{} of {} in {}, {} of them broken on purpose: {}",
         counted(played.traces, "trace"),
         counted(played.spans, "span"),
         counted(played.requests, "request"),
-        counted(signals, "signal"),
         played.faults,
+        counted(signals, "signal"),
     ));
     if played.dropped > 0 {
         note(&format!(

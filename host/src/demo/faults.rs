@@ -183,8 +183,9 @@ fn slow_query(random: &mut Random) -> Call {
             Call::query("catalogue", "SELECT products", statement, 780_000)
                 .int("db.rows_examined", 1_840_112),
         );
+    // Nobody signs in to search: with the check of a token, that one span would wait alone below a missing parent, as
+    // behind a load balancer, and be taken for the whole trace.
     shop::frontend("GET /search", "GET", &order)
-        .then(shop::verify_token(&order))
         .then(search)
         .ok()
 }

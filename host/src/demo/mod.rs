@@ -13,3 +13,6 @@ pub mod random;
 pub mod rules;
 pub mod shop;
 pub mod traffic;
+
+#[cfg(all(test, feature = "engine"))]
+mod tests;
