@@ -76,7 +76,7 @@ fn thousands_of_names() {
 #[test]
 fn deep_conditions_and_predicates() {
     let mut condition = Condition::Exists(named("a"));
-    let mut predicate = x_is(0);
+    let mut predicate = x_is(-1);
     for level in 0..DEEP as i64 {
         condition = Condition::Not(Box::new(if level % 2 == 0 {
             Condition::And(vec![condition, Condition::Exists(named("b"))])

@@ -24,8 +24,10 @@ mod manifest;
 mod memory;
 mod module;
 mod pattern;
+mod row;
 mod set;
 mod test;
+mod text;
 
 use std::collections::HashMap;
 
