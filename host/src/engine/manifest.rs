@@ -19,13 +19,13 @@ pub const TEXT_BYTES: usize = 64 << 10;
 pub const CLAUSES: usize = 256;
 /// Columns of a rule. Each costs the call even where the trace has nothing in it.
 pub const COLUMNS: usize = 256;
-/// Constants of a rule, and bytes of each.
+/// Constants of a rule, and bytes of each: the largest rule is as long.
 pub const CONSTANTS: usize = 4_096;
-pub const CONSTANT_BYTES: usize = 4 << 10;
+pub const CONSTANT_BYTES: usize = 64 << 10;
 /// Triggers of a rule, over all groups.
 pub const TRIGGERS: usize = 4_096;
-/// Bytes of an attribute's key.
-pub const KEY_BYTES: usize = 1 << 10;
+/// Bytes of an attribute's key: the largest rule is as long.
+pub const KEY_BYTES: usize = 64 << 10;
 
 /// What a rule is called, what it reads and when it has to be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]

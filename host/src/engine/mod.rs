@@ -16,8 +16,10 @@ mod gather;
 pub mod inspect;
 mod instance;
 mod layout;
+
 pub mod limits;
 pub mod manifest;
+mod names;
 pub mod rule;
 mod runtime;
 pub mod set;
