@@ -9,7 +9,6 @@ use std::sync::OnceLock;
 use betrace_dsl::reference::{self, Trace};
 use betrace_dsl::types::tree::Rule;
 use betrace_dsl::{emit, plan};
-use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Store};
 
@@ -18,7 +17,7 @@ mod bindings {
 }
 
 use bindings::BatchRule;
-pub use bindings::betrace::rule::types;
+pub use bindings::exports::betrace::rule::types;
 
 /// An instance of a rule.
 pub struct Compiled {
@@ -42,21 +41,16 @@ impl Compiled {
 
     pub fn of_bytes(bytes: &[u8]) -> Compiled {
         let component = Component::new(engine(), bytes).expect("the component is valid");
-        for (name, import) in component.component_type().imports(engine()) {
-            let ComponentItem::ComponentInstance(interface) = import.ty else {
-                panic!("{name} is imported");
-            };
-            for (name, item) in interface.exports(engine()) {
-                assert!(
-                    matches!(item.ty, ComponentItem::Type(_)),
-                    "{name} is imported"
-                );
-            }
-        }
+        assert_eq!(
+            component.component_type().imports(engine()).count(),
+            0,
+            "a rule imports nothing"
+        );
         let mut store = Store::new(engine(), ());
         let rule = BatchRule::instantiate(&mut store, &component, &Linker::new(engine()))
             .expect("the component starts");
         let manifest = rule
+            .betrace_rule_rule()
             .call_describe(&mut store)
             .expect("the rule describes itself");
         Compiled {
@@ -68,6 +62,7 @@ impl Compiled {
 
     pub fn call(&mut self, batch: &types::Batch) -> Result<Vec<types::Finding>, String> {
         self.rule
+            .betrace_rule_rule()
             .call_evaluate(&mut self.store, batch)
             .expect("the rule does not trap")
     }

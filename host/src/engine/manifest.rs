@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::bindings::betrace::rule::types as abi;
+use super::bindings::exports::betrace::rule::types as abi;
 use super::layout::{self, Kind};
 use crate::columns::projection::{ColumnKey, Intrinsic, Place, Source, Table};
 
@@ -137,7 +137,7 @@ pub enum ManifestError {
 
 impl Manifest {
     /// Checks what a rule said of itself.
-    pub(super) fn check(from: super::bindings::Manifest) -> Result<Self, ManifestError> {
+    pub(super) fn check(from: abi::Manifest) -> Result<Self, ManifestError> {
         if from.abi != ABI {
             return Err(ManifestError::Abi(from.abi));
         }
@@ -174,7 +174,7 @@ impl Manifest {
     }
 }
 
-fn bounds(from: &super::bindings::Manifest) -> Result<(), ManifestError> {
+fn bounds(from: &abi::Manifest) -> Result<(), ManifestError> {
     long("the id", &from.id, ID_BYTES)?;
     long("the description", &from.description, TEXT_BYTES)?;
     long("the message", &from.message, TEXT_BYTES)?;
