@@ -2,16 +2,13 @@
 //!
 //! `memory`: one thread, no sockets; what each stage takes of it, in one run. `loopback`: a host with gRPC on loopback, the
 //! sender in a process of its own, and what CPU time the host's process took. Prints tables; not divan's, since what counts
-//! is CPU time and its parts. Arguments that are names of parts select them.
+//! is CPU time and its parts. Arguments select parts: `memory`, `loopback-50`.
 
 mod loopback;
 mod memory;
 
-/// How many names the rules are over, and what that makes of them.
-const RULE_SETS: [(usize, &str); 2] = [
-    (100, "100 rules, a trace concerns 10"),
-    (20, "100 rules, a trace concerns 50"),
-];
+/// How many names the rules are over, and how many rules a trace concerns by that.
+const RULE_SETS: [(usize, usize); 2] = [(100, 10), (20, 50)];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,12 +19,13 @@ fn main() {
     }
     let names: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
     let wanted = |part: &str| names.is_empty() || names.iter().any(|name| part.contains(*name));
-    for (rule_names, title) in RULE_SETS {
-        if wanted("memory") {
-            memory::measure(rule_names, title);
+    for (rule_names, concerned) in RULE_SETS {
+        let title = format!("100 rules, a trace concerns {concerned}");
+        if wanted(&format!("memory-{concerned}")) {
+            memory::measure(rule_names, &title);
         }
-        if wanted("loopback") {
-            loopback::measure(rule_names, title);
+        if wanted(&format!("loopback-{concerned}")) {
+            loopback::measure(rule_names, &title);
         }
     }
 }
