@@ -18,6 +18,7 @@ mod instance;
 mod layout;
 pub mod limits;
 pub mod manifest;
+mod met;
 pub mod rule;
 mod runtime;
 pub mod set;
