@@ -10,7 +10,8 @@ use std::thread;
 use betrace::ingest::{
     Budget, Limits, Listeners, Routed, Router, Shutdown, Transport, Trigger, bind, serve,
 };
-use bytes::{Buf, BufMut, Bytes};
+use betrace_benches::raw::{connect, export};
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, unbounded};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
@@ -20,15 +21,11 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 use tokio::runtime::{Builder, Runtime};
-use tonic::Status;
 use tonic::client::Grpc;
-use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 const SPANS: u64 = 1_000;
 const SHARDS: usize = 4;
-const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 fn main() {
     divan::main();
@@ -39,8 +36,8 @@ fn grpc(bencher: Bencher<'_, '_>, encoding: &str) {
     let server = Server::start();
     let runtime = runtime();
     let bytes = request();
-    let mut client = runtime.block_on(client(server.grpc, encoding));
-    counted(bencher, &bytes).bench_local(|| runtime.block_on(export(&mut client, bytes.clone())));
+    let mut client = runtime.block_on(connect(server.grpc, encoding));
+    counted(bencher, &bytes).bench_local(|| runtime.block_on(send(&mut client, bytes.clone())));
     server.report(&format!("grpc {encoding}"));
 }
 
@@ -175,24 +172,9 @@ fn runtime() -> Runtime {
         .expect("a runtime")
 }
 
-async fn client(address: SocketAddr, encoding: &str) -> Grpc<Channel> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
-    let grpc = Grpc::new(endpoint.connect().await.expect("it listens"));
-    match encoding {
-        "gzip" => grpc.send_compressed(CompressionEncoding::Gzip),
-        "zstd" => grpc.send_compressed(CompressionEncoding::Zstd),
-        _ => grpc,
-    }
-}
-
-async fn export(client: &mut Grpc<Channel>, bytes: Bytes) {
-    client.ready().await.expect("it is there");
-    let path = PathAndQuery::from_static(EXPORT);
-    let answer = client
-        .unary(tonic::Request::new(bytes), path, Raw)
-        .await
-        .expect("it is taken");
-    assert!(answer.into_inner().is_empty(), "all spans were taken");
+async fn send(client: &mut Grpc<Channel>, bytes: Bytes) {
+    let answer = export(client, bytes).await.expect("it is taken");
+    assert!(answer.is_empty(), "all spans were taken");
 }
 
 /// Reads an answer without a body.
@@ -205,43 +187,6 @@ fn read_answer(stream: &mut TcpStream) {
         answer.extend_from_slice(&piece[..read]);
     }
     assert!(answer.starts_with(b"HTTP/1.1 200"), "all spans were taken");
-}
-
-/// Messages as the bytes that they are, so that the client's part is small.
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Raw;
-    type Decoder = Raw;
-
-    fn encoder(&mut self) -> Raw {
-        Raw
-    }
-
-    fn decoder(&mut self) -> Raw {
-        Raw
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        out.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining())))
-    }
 }
 
 fn request() -> Bytes {

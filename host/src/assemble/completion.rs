@@ -7,6 +7,7 @@ use super::held::HeldRequests;
 use super::ids::{Ids, Parent};
 use super::open::DROPPED;
 use super::trace::SpanRef;
+use crate::otlp::touch::{AT_ONCE, touch};
 
 /// Buffers, reused from trace to trace.
 #[derive(Debug, Default)]
@@ -75,10 +76,13 @@ impl Completer {
     /// Fills `keys` with the different spans in order, and `duplicates` with the others.
     fn read(&mut self, requests: &HeldRequests, spans: &[SpanRef]) {
         self.keys.clear();
-        self.keys.extend(spans.iter().map(|&span| Key {
-            ids: Ids::read(requests.span(span)),
-            span,
-        }));
+        for spans in spans.chunks(AT_ONCE) {
+            touch(spans.iter().map(|&span| requests.span(span)));
+            self.keys.extend(spans.iter().map(|&span| Key {
+                ids: Ids::read(requests.span(span)),
+                span,
+            }));
+        }
         self.keys.sort_unstable_by(|a, b| {
             let by_id = a
                 .ids

@@ -8,6 +8,7 @@ use super::read::{Items, Spans, hex_symbol};
 use super::sections::Sections;
 use super::tree::Tree;
 use crate::assemble::trace::{Requests, Trace};
+use crate::otlp::touch::{AT_ONCE, touch};
 
 /// Buffers that one trace, or the batch, needs on the way.
 #[derive(Debug, Default)]
@@ -92,16 +93,22 @@ impl Columns {
         spans.clear(plan);
         items.events.clear();
         items.links.clear();
-        for span in &trace.spans {
-            let request = requests.request(span.request);
-            let section = sections.of(span, request, plan, &mut self.symbols);
-            spans.read(
-                request.slice(span.range),
-                section,
-                plan,
-                &mut self.symbols,
-                items,
+        for some in trace.spans.chunks(AT_ONCE) {
+            touch(
+                some.iter()
+                    .map(|span| requests.request(span.request).slice(span.range)),
             );
+            for span in some {
+                let request = requests.request(span.request);
+                let section = sections.of(span, request, plan, &mut self.symbols);
+                spans.read(
+                    request.slice(span.range),
+                    section,
+                    plan,
+                    &mut self.symbols,
+                    items,
+                );
+            }
         }
         tree.build(&spans.nodes);
 

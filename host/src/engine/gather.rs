@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use super::layout::{Kind, Layout, Slot};
+use super::met::MetConstants;
 use super::set::{Binding, OffsetColumns};
 use crate::columns::batch::{Column, Columns, NONE, tag};
 use crate::columns::projection::Table;
@@ -26,9 +27,7 @@ pub(super) struct Gather {
     /// For each trace of the call, its rows in the columns.
     traces: Vec<Rows>,
     local: LocalSymbols,
-    /// By constant of the rule set: the call that it was last met in.
-    met: Vec<u32>,
-    call: u32,
+    met: MetConstants,
 }
 
 /// What a rule reads and where.
@@ -148,8 +147,14 @@ impl Gather {
         for (slot, &column) in layout.slots.iter().zip(&reader.binding.columns) {
             self.write_column(reader, slot, &reader.columns.columns[column as usize]);
         }
-        for (at, &symbol) in constants.zip(&reader.binding.constants) {
-            self.w32[at] = self.constant(layout, symbol);
+        for (index, (at, &symbol)) in constants.zip(&reader.binding.constants).enumerate() {
+            self.w32[at] = if layout.text {
+                self.local.number(symbol)
+            } else if self.met.is_met(index, symbol) {
+                symbol
+            } else {
+                NONE
+            };
         }
         self.symbols = reader.columns.symbols.len() as u32;
         if layout.text {
@@ -173,27 +178,26 @@ impl Gather {
         self.w64.clear();
         self.w8.clear();
         (self.spans, self.events, self.links) = (0, 0, 0);
-        if self.call == u32::MAX || self.met.len() != reader.constants {
-            self.met.clear();
-            self.met.resize(reader.constants, 0);
-            self.call = 0;
-        }
-        self.call += 1;
+        self.met.start(&reader.binding.constants, reader.constants);
     }
 
     fn write_column(&mut self, reader: &Reader<'_>, slot: &Slot, column: &Column) {
         let text = reader.layout.text;
+        let (first32, first64, first8) = (self.w32.len(), self.w64.len(), self.w8.len());
         match (slot.kind, column) {
             (Kind::Symbols, Column::W32(column)) => {
-                for rows in &self.traces {
-                    let symbols = &column[rows.of(slot.table)];
+                for rows in runs(&self.traces, slot.table) {
+                    let symbols = &column[rows];
                     if text {
                         self.w32
                             .extend(symbols.iter().map(|&symbol| self.local.number(symbol)));
                     } else {
-                        meet_constants(&mut self.met, self.call, symbols);
                         self.w32.extend_from_slice(symbols);
                     }
+                }
+                if !text {
+                    let symbols = self.w32.get(first32..).unwrap_or_default();
+                    self.met.meet(symbols);
                 }
             }
             (Kind::Rows, Column::W32(column)) => {
@@ -213,8 +217,8 @@ impl Gather {
                 }
             }
             (Kind::Numbers, Column::W32(column)) => {
-                for rows in &self.traces {
-                    self.w32.extend_from_slice(&column[rows.of(slot.table)]);
+                for rows in runs(&self.traces, slot.table) {
+                    self.w32.extend_from_slice(&column[rows]);
                 }
             }
             (Kind::Offsets(table), Column::W32(column)) => {
@@ -232,22 +236,19 @@ impl Gather {
                 self.w32.push(first);
             }
             (Kind::Wide, Column::W64(column)) => {
-                for rows in &self.traces {
-                    self.w64.extend(
-                        column[rows.of(slot.table)]
-                            .iter()
-                            .map(|&value| value as u64),
-                    );
+                for rows in runs(&self.traces, slot.table) {
+                    self.w64
+                        .extend(column[rows].iter().map(|&value| value as u64));
                 }
             }
             (Kind::Narrow, Column::W8(column)) => {
-                for rows in &self.traces {
-                    self.w8.extend_from_slice(&column[rows.of(slot.table)]);
+                for rows in runs(&self.traces, slot.table) {
+                    self.w8.extend_from_slice(&column[rows]);
                 }
             }
             (Kind::Attribute, Column::Attribute { tags, values }) => {
-                for rows in &self.traces {
-                    let (tags, values) = (&tags[rows.of(slot.table)], &values[rows.of(slot.table)]);
+                for rows in runs(&self.traces, slot.table) {
+                    let (tags, values) = (&tags[rows.clone()], &values[rows]);
                     self.w8.extend_from_slice(tags);
                     if text {
                         let local = &self.local;
@@ -257,23 +258,16 @@ impl Gather {
                                 _ => value,
                             }));
                     } else {
-                        meet_text_constants(&mut self.met, self.call, tags, values);
                         self.w64.extend_from_slice(values);
                     }
                 }
+                if !text {
+                    let tags = self.w8.get(first8..).unwrap_or_default();
+                    let values = self.w64.get(first64..).unwrap_or_default();
+                    self.met.meet_text(tags, values);
+                }
             }
             (kind, _) => unreachable!("the projection made another column than {kind:?}"),
-        }
-    }
-
-    /// What stands for a constant in this call; nothing where no row holds it.
-    fn constant(&self, layout: &Layout, symbol: u32) -> u32 {
-        if layout.text {
-            self.local.number(symbol)
-        } else if self.met.get(symbol as usize) == Some(&self.call) {
-            symbol
-        } else {
-            NONE
         }
     }
 
@@ -409,22 +403,21 @@ impl LocalSymbols {
     }
 }
 
-fn meet_constants(met: &mut [u32], call: u32, symbols: &[u32]) {
-    for &symbol in symbols {
-        if let Some(met) = met.get_mut(symbol as usize) {
-            *met = call;
+/// The rows of a table that a call has, neighbouring traces as one run: a rule that sees every trace copies columns whole.
+fn runs(traces: &[Rows], table: Table) -> impl Iterator<Item = Range<usize>> {
+    let mut rest = traces.iter().map(move |rows| rows.of(table));
+    let mut next = rest.next();
+    std::iter::from_fn(move || {
+        let mut run = next.take()?;
+        for rows in rest.by_ref() {
+            if rows.start != run.end {
+                next = Some(rows);
+                break;
+            }
+            run.end = rows.end;
         }
-    }
-}
-
-fn meet_text_constants(met: &mut [u32], call: u32, tags: &[u8], values: &[u64]) {
-    for (&tag, &value) in tags.iter().zip(values) {
-        if tag == tag::TEXT
-            && let Some(met) = met.get_mut(value as usize)
-        {
-            *met = call;
-        }
-    }
+        Some(run)
+    })
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod layout;
 
 pub mod limits;
 pub mod manifest;
+mod met;
 mod names;
 pub mod rule;
 mod runtime;

@@ -13,5 +13,6 @@ pub mod request;
 pub mod scan;
 pub mod span;
 pub mod text;
+pub mod touch;
 pub mod value;
 pub mod wire;

@@ -1,0 +1,197 @@
+//! One thread, from memory: route, assemble, project, evaluate, signal; each stage timed in every step.
+//!
+//! In a step each service sends one request and about as many spans are judged, of 20,000 traces open. A slice is the
+//! median of its steps, which a busy machine disturbs little; the thread's CPU time over all steps stands beside their sum.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use betrace::assemble::limits::Limits;
+use betrace::assemble::shard::Shard;
+use betrace::columns::batch::Columns;
+use betrace::engine::{Engine, EngineLimits, RuleSet, Worker};
+use betrace::ingest::{Budget, Routed, Router, Transport};
+use betrace::signal::judge::{Judged, Unfinished, signals};
+use betrace::time::Time;
+use betrace_benches::traffic::{SERVICES, SPANS_A_REQUEST, TRACES_A_GROUP, Traffic};
+use betrace_benches::{cpu, rules};
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, unbounded};
+
+/// Traces open at a time: 70 MB of bytes, which no cache holds.
+const OPEN: u64 = 20_000;
+const STEPS_OPEN: u64 = OPEN / TRACES_A_GROUP;
+/// From a trace's first span to its verdict: four fifths of a flush interval of 5 s, and `settle`.
+const OPEN_FOR: Duration = Duration::from_secs(10);
+const STEPS: u64 = 400;
+const ROUNDS: usize = 3;
+const SPANS_A_STEP: u64 = SPANS_A_REQUEST * SERVICES;
+
+const SLICES: [&str; 5] = [
+    "scan and route",
+    "assemble",
+    "project",
+    "evaluate",
+    "signals",
+];
+
+pub(crate) fn measure(names: usize, title: &str) {
+    let traffic = Traffic::default();
+    println!(
+        "\nfrom memory, one thread: {title}; {} bytes a span",
+        traffic.span_bytes()
+    );
+    let mut run = Run::new(names);
+    let mut step = 0;
+    while step < 2 * STEPS_OPEN {
+        run.step(step, requests(&traffic, step));
+        step += 1;
+    }
+    for round in 1..=ROUNDS {
+        run.signals = 0;
+        let mut slices: [Vec<u64>; 5] = Default::default();
+        let (mut wall, mut on_cpu) = (Duration::ZERO, Duration::ZERO);
+        for _ in 0..STEPS {
+            // Made outside of what is measured: a socket would have filled it.
+            let requests = requests(&traffic, step);
+            let (started, cpu_before) = (Instant::now(), cpu::thread());
+            let times = run.step(step, requests);
+            wall += started.elapsed();
+            on_cpu += cpu_before
+                .zip(cpu::thread())
+                .map_or(Duration::ZERO, |(a, b)| b - a);
+            for (all, time) in slices.iter_mut().zip(times) {
+                all.push(time.as_nanos() as u64);
+            }
+            step += 1;
+        }
+        let mut sum = 0.0;
+        let mut line = format!("  round {round}:");
+        for (name, slice) in SLICES.iter().zip(&mut slices) {
+            slice.sort_unstable();
+            let median = slice[slice.len() / 2] as f64 / SPANS_A_STEP as f64;
+            sum += median;
+            line += &format!("  {name} {median:.0}");
+        }
+        let spans = STEPS * SPANS_A_STEP;
+        let of_all = |time: Duration| time.as_nanos() as u64 / spans;
+        println!(
+            "{line}  = {sum:.0} ns a span: {:.2} M spans a CPU second (all steps: wall {} ns, CPU {} ns; {} signals)",
+            1e3 / sum,
+            of_all(wall),
+            of_all(on_cpu),
+            run.signals,
+        );
+    }
+    let counters = run.shard.counters();
+    assert_eq!(counters.late, 0, "traces complete when all has come");
+    assert!(counters.open_traces >= OPEN * 8 / 10, "{counters:?}");
+}
+
+/// What the services send in a step, each of a group that began so many steps ago as its phase says.
+fn requests(traffic: &Traffic, step: u64) -> Vec<Bytes> {
+    (0..SERVICES)
+        .filter_map(|service| {
+            // The root's service is neither the first nor the last to send.
+            let phase = (service + 3) % SERVICES;
+            let group = step.checked_sub(STEPS_OPEN * phase / 10)?;
+            Some(traffic.request(group, service))
+        })
+        .collect()
+}
+
+struct Run {
+    router: Router,
+    queue: Receiver<Routed>,
+    shard: Shard,
+    columns: Columns,
+    worker: Worker,
+    set: RuleSet,
+    signals: usize,
+}
+
+impl Run {
+    fn new(names: usize) -> Run {
+        let engine = Arc::new(Engine::new(EngineLimits::for_workers(1)).expect("an engine"));
+        let (sender, queue) = unbounded();
+        Run {
+            router: Router::new(vec![sender], Budget::new(1 << 30)),
+            queue,
+            shard: Shard::new(Limits::default()),
+            columns: Columns::default(),
+            set: RuleSet::new(1, rules::load(&engine, names)),
+            worker: Worker::new(engine),
+            signals: 0,
+        }
+    }
+
+    fn step(&mut self, step: u64, requests: Vec<Bytes>) -> [Duration; 5] {
+        let now = Time::default().after(OPEN_FOR / STEPS_OPEN as u32 * step as u32);
+        let mut watch = Watch::start();
+        for bytes in requests {
+            let permit = self.router.budget().reserve(bytes.len()).expect("room");
+            self.router
+                .route(Transport::Grpc, bytes, permit)
+                .expect("it is taken");
+        }
+        watch.lap(0);
+        for routed in self.queue.try_iter() {
+            self.shard.insert(routed.parcel, now);
+        }
+        let (mut traces, mut findings, mut out) = (Vec::new(), Vec::new(), Vec::new());
+        loop {
+            let more = self.shard.poll(now, &mut traces);
+            watch.lap(1);
+            self.columns
+                .project(&self.set.projection, &self.shard, &traces);
+            watch.lap(2);
+            self.worker
+                .evaluate(&self.set, &self.columns, &traces, &mut findings);
+            watch.lap(3);
+            if !findings.is_empty() {
+                let judged = Judged {
+                    set: &self.set,
+                    columns: &self.columns,
+                    traces: &traces,
+                    requests: &self.shard,
+                    unfinished: Unfinished::Stable,
+                    outlines: false,
+                    detected_at: 0,
+                };
+                signals(&judged, &mut findings, &mut out);
+                findings.clear();
+            }
+            watch.lap(4);
+            for trace in traces.drain(..) {
+                self.shard.release(trace);
+            }
+            watch.lap(1);
+            if !more {
+                break;
+            }
+        }
+        self.signals += out.len();
+        watch.laps
+    }
+}
+
+struct Watch {
+    last: Instant,
+    laps: [Duration; 5],
+}
+
+impl Watch {
+    fn start() -> Watch {
+        Watch {
+            last: Instant::now(),
+            laps: [Duration::ZERO; 5],
+        }
+    }
+
+    /// What passed since the last lap goes to a slice.
+    fn lap(&mut self, slice: usize) {
+        let now = Instant::now();
+        self.laps[slice] += now - self.last;
+        self.last = now;
+    }
+}
