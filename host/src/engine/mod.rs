@@ -16,7 +16,6 @@ mod gather;
 pub mod inspect;
 mod instance;
 mod layout;
-
 pub mod limits;
 pub mod manifest;
 mod met;
