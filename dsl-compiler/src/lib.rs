@@ -18,6 +18,8 @@
 pub mod diagnostic;
 pub mod emit;
 pub mod plan;
+#[doc(hidden)]
+pub mod reference;
 pub mod syntax;
 pub mod types;
 
@@ -74,6 +76,10 @@ pub fn compile(stem: &str, source: &[u8]) -> Output {
 
 fn component(rule: &tree::Rule, source: &str) -> Result<Vec<u8>, Diagnostic> {
     let plan = plan::plan(rule, source)?;
+    if let Some(excess) = plan.manifest.excess() {
+        return Err(Diagnostic::new(Code::RuleTooWide, rule.span, excess)
+            .help("split it into several rules"));
+    }
     emit::component(&plan)
         .map_err(|error| Diagnostic::new(Code::NotEmitted, rule.span, error.to_string()))
 }

@@ -65,6 +65,8 @@ impl Host {
         sink: Sink,
         outlines: bool,
     ) -> Result<Host, Failure> {
+        let limits = limits(config);
+        limits.check().map_err(|error| Failure::of(&error))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .thread_name("ingest")
@@ -90,7 +92,7 @@ impl Host {
             let counters = Shown::default();
             shown.push(counters.clone());
             let thread = ShardThread {
-                limits: limits(config),
+                limits: limits.clone(),
                 batch_delay: config.batch_delay,
                 incoming,
                 judge: Judge::new(engine.clone(), Unfinished::Stable, outlines),

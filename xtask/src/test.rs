@@ -32,7 +32,10 @@ pub(crate) fn check() -> Result<(), Failure> {
             "warnings",
         ]))?;
     }
-    run(cargo(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
+    run(
+        cargo(["doc", "--workspace", "--lib", "--no-deps", "--quiet"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )
 }
 
 /// Writes the expected files of the corpora and snapshots anew.

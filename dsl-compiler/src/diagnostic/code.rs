@@ -44,6 +44,7 @@ codes! {
     EmptyFile "E0111" "The file holds no rule.";
     IdTooLong "E0112" "A rule's id is longer than 128 bytes.";
     NotEmitted "E0113" "The rule is right and could not be written as a component: a defect of the compiler.";
+    RuleTooWide "E0114" "The rule has more clauses, fields, texts or tags than one rule may, or a tag that is too long.";
 
     Unexpected "E0201" "Something else is expected here.";
     Unclosed "E0202" "A bracket is opened and never closed.";

@@ -68,7 +68,8 @@ impl Emitter<'_> {
         code.op().i32_store(at(PAYLOAD_LENGTH, 2));
         code.get(result);
         self.module.define(evaluate, code);
-        self.module.export("evaluate", evaluate);
+        self.module
+            .export("betrace:rule/rule@0.1.0#evaluate", evaluate);
     }
 
     /// The first addresses of the lists, behind the trace offsets and the constants.

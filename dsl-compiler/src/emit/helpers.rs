@@ -8,7 +8,7 @@ use wasm_encoder::Ieee64;
 use super::code::{Code, at};
 use super::memory::load;
 use super::module::{Func, Module};
-use super::{Emitter, F64, I32, I64};
+use super::{Emitter, F64, I32, I64, text};
 
 pub(super) const UNORDERED: u32 = 2;
 pub(super) const UNLIKE: u32 = 3;
@@ -39,15 +39,13 @@ pub(super) struct Helpers {
     walk: [Option<Func>; 3],
 }
 
-const TEXT_PAIR: [wasm_encoder::ValType; 4] = [I32, I32, I32, I32];
-
 impl Emitter<'_> {
     /// `(address, length, address, length) -> order`, bytewise.
     pub(super) fn compare_text(&mut self) -> Func {
         *self
             .helpers
             .compare_text
-            .get_or_insert_with(|| compare_text(&mut self.module))
+            .get_or_insert_with(|| text::compare_text(&mut self.module))
     }
 
     /// `(address, length, address, length) -> bool`: the first contains the second.
@@ -56,7 +54,7 @@ impl Emitter<'_> {
         *self
             .helpers
             .contains
-            .get_or_insert_with(|| contains(&mut self.module, equal))
+            .get_or_insert_with(|| text::contains(&mut self.module, equal))
     }
 
     /// `(address, length, address, length) -> bool`: the first starts with the second.
@@ -65,7 +63,7 @@ impl Emitter<'_> {
         *self
             .helpers
             .starts_with
-            .get_or_insert_with(|| affix(&mut self.module, "starts with", equal, false))
+            .get_or_insert_with(|| text::affix(&mut self.module, "starts with", equal, false))
     }
 
     /// `(address, length, address, length) -> bool`: the first ends with the second.
@@ -74,30 +72,31 @@ impl Emitter<'_> {
         *self
             .helpers
             .ends_with
-            .get_or_insert_with(|| affix(&mut self.module, "ends with", equal, true))
+            .get_or_insert_with(|| text::affix(&mut self.module, "ends with", equal, true))
     }
 
-    /// `(tag, value, tag, value) -> order`. Texts that differ are unordered unless `by_text`.
-    pub(super) fn compare_values(&mut self, by_text: bool) -> Func {
-        if let Some(known) = self.helpers.values[usize::from(by_text)] {
+    /// `(tag, value, tag, value) -> order`. Unless `ordered` is asked for, 0 says that they are equal, and texts that differ
+    /// are just that.
+    pub(super) fn compare_values(&mut self, ordered: bool) -> Func {
+        if let Some(known) = self.helpers.values[usize::from(ordered)] {
             return known;
         }
-        let function = self.define_compare_values(by_text);
-        self.helpers.values[usize::from(by_text)] = Some(function);
+        let function = self.define_compare_values(ordered);
+        self.helpers.values[usize::from(ordered)] = Some(function);
         function
     }
 
     /// `(address, end, classes, stride, table, ends, start) -> bool` for states of `width` bytes.
     pub(super) fn walk(&mut self, width: u32) -> Func {
         let slot = width.trailing_zeros() as usize % 3;
-        *self.helpers.walk[slot].get_or_insert_with(|| walk(&mut self.module, width))
+        *self.helpers.walk[slot].get_or_insert_with(|| text::walk(&mut self.module, width))
     }
 
     fn equal_bytes(&mut self) -> Func {
         *self
             .helpers
             .equal_bytes
-            .get_or_insert_with(|| equal_bytes(&mut self.module))
+            .get_or_insert_with(|| text::equal_bytes(&mut self.module))
     }
 
     /// Pushes address and length of the text of the symbol in this local.
@@ -118,16 +117,16 @@ impl Emitter<'_> {
         code.op().local_get(offset).i32_sub();
     }
 
-    fn define_compare_values(&mut self, by_text: bool) -> Func {
+    fn define_compare_values(&mut self, ordered: bool) -> Func {
         let int_float = *self
             .helpers
             .int_float
             .get_or_insert_with(|| int_float(&mut self.module));
-        let compare_text = by_text.then(|| self.compare_text());
-        let name = if by_text {
-            "compare values, by text"
+        let compare_text = ordered.then(|| self.compare_text());
+        let name = if ordered {
+            "order values"
         } else {
-            "compare values"
+            "equate values"
         };
         let function = self.module.declare(name, &[I32, I64, I32, I64], &[I32]);
         let mut code = Code::new(4);
@@ -209,6 +208,14 @@ impl Emitter<'_> {
             .select()
             .return_();
         code.end();
+        if ordered {
+            // Of attributes, bools alone have no order; kinds and status codes are never asked for theirs.
+            is(&mut code, left_tag, tag::BOOL);
+            code.if_();
+            code.i32(UNORDERED);
+            code.op().return_();
+            code.end();
+        }
         code.get(left).get(right);
         code.op().i64_eq();
         code.if_();
@@ -234,13 +241,6 @@ impl Emitter<'_> {
         }
         code.op().return_();
         code.end();
-        for unordered in [tag::BOOL, tag::KIND, tag::STATUS] {
-            is(&mut code, left_tag, unordered);
-        }
-        code.op().i32_or().i32_or();
-        code.if_i32();
-        code.i32(UNORDERED);
-        code.else_();
         code.op()
             .i32_const(1)
             .i32_const(-1)
@@ -248,7 +248,6 @@ impl Emitter<'_> {
             .local_get(right)
             .i64_gt_s()
             .select();
-        code.end();
         self.module.define(function, code);
         function
     }
@@ -291,178 +290,6 @@ fn int_float(module: &mut Module) -> Func {
         .local_get(float)
         .f64_lt()
         .i32_sub();
-    module.define(function, code);
-    function
-}
-
-fn compare_text(module: &mut Module) -> Func {
-    let function = module.declare("compare text", &TEXT_PAIR, &[I32]);
-    let mut code = Code::new(4);
-    let (a, a_length, b, b_length) = (0, 1, 2, 3);
-    let (common, index) = (code.local(I32), code.local(I32));
-    let (x, y) = (code.local(I32), code.local(I32));
-    code.op()
-        .local_get(a_length)
-        .local_get(b_length)
-        .local_get(a_length)
-        .local_get(b_length)
-        .i32_lt_u()
-        .select()
-        .local_set(common);
-    let done = code.block();
-    let next = code.loop_();
-    code.get(index).get(common);
-    code.op().i32_ge_u();
-    code.br_if(done);
-    code.get(a).get(index);
-    code.op().i32_add().i32_load8_u(at(0, 0)).local_set(x);
-    code.get(b).get(index);
-    code.op().i32_add().i32_load8_u(at(0, 0)).local_set(y);
-    code.get(x).get(y);
-    code.op().i32_ne();
-    code.if_();
-    push_order(&mut code, x, y);
-    code.op().return_();
-    code.end();
-    code.add(index, 1);
-    code.br(next);
-    code.end();
-    code.end();
-    push_order(&mut code, a_length, b_length);
-    module.define(function, code);
-    function
-}
-
-/// The order of two unsigned locals.
-fn push_order(code: &mut Code, x: u32, y: u32) {
-    code.get(x).get(y);
-    code.op().i32_gt_u();
-    code.get(x).get(y);
-    code.op().i32_lt_u().i32_sub();
-}
-
-fn equal_bytes(module: &mut Module) -> Func {
-    let function = module.declare("equal bytes", &[I32, I32, I32], &[I32]);
-    let mut code = Code::new(3);
-    let (a, b, length) = (0, 1, 2);
-    let index = code.local(I32);
-    let done = code.block();
-    let next = code.loop_();
-    code.get(index).get(length);
-    code.op().i32_ge_u();
-    code.br_if(done);
-    code.get(a).get(index);
-    code.op().i32_add().i32_load8_u(at(0, 0));
-    code.get(b).get(index);
-    code.op().i32_add().i32_load8_u(at(0, 0)).i32_ne();
-    code.if_();
-    code.i32(0);
-    code.op().return_();
-    code.end();
-    code.add(index, 1);
-    code.br(next);
-    code.end();
-    code.end();
-    code.i32(1);
-    module.define(function, code);
-    function
-}
-
-/// Whether a text starts or, `at_end`, ends with another.
-fn affix(module: &mut Module, name: &str, equal: Func, at_end: bool) -> Func {
-    let function = module.declare(name, &TEXT_PAIR, &[I32]);
-    let mut code = Code::new(4);
-    let (a, a_length, b, b_length) = (0, 1, 2, 3);
-    code.get(a_length).get(b_length);
-    code.op().i32_ge_u();
-    code.if_i32();
-    code.get(a);
-    if at_end {
-        code.get(a_length);
-        code.op().i32_add();
-        code.get(b_length);
-        code.op().i32_sub();
-    }
-    code.get(b).get(b_length).call(equal);
-    code.else_();
-    code.i32(0);
-    code.end();
-    module.define(function, code);
-    function
-}
-
-fn contains(module: &mut Module, equal: Func) -> Func {
-    let function = module.declare("contains", &TEXT_PAIR, &[I32]);
-    let mut code = Code::new(4);
-    let (a, a_length, b, b_length) = (0, 1, 2, 3);
-    let done = code.block();
-    let next = code.loop_();
-    code.get(a_length).get(b_length);
-    code.op().i32_lt_u();
-    code.br_if(done);
-    code.get(a).get(b).get(b_length).call(equal);
-    code.if_();
-    code.i32(1);
-    code.op().return_();
-    code.end();
-    // The next start has one byte less before the end.
-    code.add(a, 1);
-    code.get(a_length).i32(1);
-    code.op().i32_sub().local_tee(a_length);
-    code.i32(u32::MAX);
-    code.op().i32_ne();
-    code.br_if(next);
-    code.end();
-    code.end();
-    code.i32(0);
-    module.define(function, code);
-    function
-}
-
-fn walk(module: &mut Module, width: u32) -> Func {
-    let name = format!("walk automaton of {} bit states", width * 8);
-    let function = module.declare(&name, &[I32; 7], &[I32]);
-    let mut code = Code::new(7);
-    let (address, end, classes, stride, table, ends, start) = (0, 1, 2, 3, 4, 5, 6);
-    let state = start;
-    let done = code.block();
-    let next = code.loop_();
-    code.get(address).get(end);
-    code.op().i32_ge_u();
-    code.br_if(done);
-    code.get(state).get(stride);
-    code.op().i32_mul();
-    code.get(classes).get(address);
-    code.op()
-        .i32_load8_u(at(0, 0))
-        .i32_add()
-        .i32_load8_u(at(0, 0))
-        .i32_add();
-    match width {
-        1 => {}
-        2 => {
-            code.op().i32_const(1).i32_shl();
-        }
-        _ => {
-            code.op().i32_const(2).i32_shl();
-        }
-    }
-    code.get(table);
-    code.op().i32_add();
-    match width {
-        1 => code.op().i32_load8_u(at(0, 0)).local_set(state),
-        2 => code.op().i32_load16_u(at(0, 1)).local_set(state),
-        _ => code.op().i32_load(at(0, 2)).local_set(state),
-    };
-    code.add(address, 1);
-    // The first two states are decided.
-    code.get(state).i32(1);
-    code.op().i32_gt_u();
-    code.br_if(next);
-    code.end();
-    code.end();
-    code.get(ends).get(state);
-    code.op().i32_add().i32_load8_u(at(0, 0));
     module.define(function, code);
     function
 }

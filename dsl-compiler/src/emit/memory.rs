@@ -112,7 +112,7 @@ impl Heap {
         let mut code = Code::new(1);
         code.op().global_get(self.start.0).global_set(self.top.0);
         module.define(post, code);
-        module.export("cabi_post_evaluate", post);
+        module.export("cabi_post_betrace:rule/rule@0.1.0#evaluate", post);
     }
 }
 

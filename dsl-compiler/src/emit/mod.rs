@@ -24,8 +24,10 @@ mod manifest;
 mod memory;
 mod module;
 mod pattern;
+mod row;
 mod set;
 mod test;
+mod text;
 
 use std::collections::HashMap;
 
@@ -97,7 +99,8 @@ impl<'p> Emitter<'p> {
         let mut code = code::Code::new(0);
         code.i32(manifest);
         self.module.define(describe, code);
-        self.module.export("describe", describe);
+        self.module
+            .export("betrace:rule/rule@0.1.0#describe", describe);
     }
 
     /// The name of the next function that is cut out of the one at hand.

@@ -5,7 +5,7 @@
 
 use super::code::Code;
 use super::module::{Func, Global};
-use super::test::Rows;
+use super::row::Rows;
 use super::{Emitter, I32};
 use crate::plan::Test;
 

@@ -5,13 +5,14 @@
 //! next = table[state * stride + classes[byte]]        at the end of the text: ends[state]
 //! ```
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use regex_automata::Input;
 use regex_automata::dfa::{Automaton as _, StartKind, dense};
 use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::util::primitives::StateID;
-use regex_syntax::hir::Hir;
+use regex_automata::{Anchored, Input};
+use regex_syntax::hir::{Dot, Hir, Repetition};
 
 use super::error::Problem;
 
@@ -62,8 +63,8 @@ impl Automaton {
     /// Bytes a state takes in the table.
     pub fn width(&self) -> u32 {
         match self.ends.len() {
-            ..=0x100 => 1,
-            ..=0x1_0000 => 2,
+            0..=0x100 => 1,
+            0x101..=0x1_0000 => 2,
             _ => 4,
         }
     }
@@ -110,24 +111,44 @@ pub(super) fn build(hir: &Hir, budget: &mut Budget) -> Result<Automaton, Problem
 }
 
 fn determinize(hir: &Hir, limit: usize) -> Option<dense::DFA<Vec<u32>>> {
+    let (hir, anchored) = match from_any_character(hir) {
+        Some(hir) => (Cow::Owned(hir), StartKind::Anchored),
+        None => (Cow::Borrowed(hir), StartKind::Unanchored),
+    };
     let nfa = thompson::Compiler::new()
         .configure(
             thompson::Config::new()
                 .which_captures(WhichCaptures::None)
                 .nfa_size_limit(Some(limit)),
         )
-        .build_from_hir(hir)
+        .build_from_hir(&hir)
         .ok()?;
     dense::Builder::new()
         .configure(
             dense::Config::new()
-                .start_kind(StartKind::Unanchored)
+                .start_kind(anchored)
                 .accelerate(false)
                 .dfa_size_limit(Some(limit))
                 .determinize_size_limit(Some(limit)),
         )
         .build_from_nfa(&nfa)
         .ok()
+}
+
+/// The expression, anchored, after any number of whole characters. That is what an unanchored search is, but that the
+/// latter starts at every byte: where only a position matches, as in `\B`, it would find one within a character.
+fn from_any_character(hir: &Hir) -> Option<Hir> {
+    let properties = hir.properties();
+    if properties.minimum_len() != Some(0) || properties.look_set().is_empty() {
+        return None;
+    }
+    let before = Hir::repetition(Repetition {
+        min: 0,
+        max: None,
+        greedy: false,
+        sub: Box::new(Hir::dot(Dot::AnyChar)),
+    });
+    Some(Hir::concat(vec![before, hir.clone()]))
 }
 
 /// The states that a text can reach, each with a row of 256 / class transitions.
@@ -152,7 +173,13 @@ impl States {
             }
         }
         let stride = bytes.len();
-        let start = dense.start_state_forward(&Input::new("")).ok()?;
+        let anchored = match dense.start_kind() {
+            StartKind::Anchored => Anchored::Yes,
+            StartKind::Unanchored | StartKind::Both => Anchored::No,
+        };
+        let start = dense
+            .start_state_forward(&Input::new("").anchored(anchored))
+            .ok()?;
         let mut table = vec![REJECT; stride];
         table.extend(std::iter::repeat_n(ACCEPT, stride));
         let mut ends = vec![false, true];
@@ -347,6 +374,10 @@ mod tests {
             (r"^\p{L}$", "é", true),
             (r"(?i)^É$", "é", true),
             (r"a\Bb", "ab", true),
+            // Within `é` no character meets another.
+            (r"\B", "7é7", false),
+            (r"\B", "7éé7", true),
+            (r"\B|é{2}", "7é7", false),
             ("Timeout", "java.TimeoutException", true),
             ("", "", true),
             ("^$", "", true),

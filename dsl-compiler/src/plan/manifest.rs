@@ -96,6 +96,42 @@ pub enum Trigger {
     Attribute(Place, String),
 }
 
+/// Tags of a rule: they travel with each of its signals.
+const MAX_TAGS: usize = 64;
+
+/// Bytes of a tag: it is a name that people type.
+const MAX_TAG_BYTES: usize = 200;
+
+/// Clauses of a rule. One contract has a handful.
+const MAX_CLAUSES: usize = 256;
+
+/// Fields of a rule: each is a column that every call carries.
+const MAX_COLUMNS: usize = 256;
+
+/// Texts that a rule compares names and values with.
+const MAX_CONSTANTS: usize = 4_096;
+
+impl Manifest {
+    /// What there is too much of, in words: the host takes no rule beyond these bounds.
+    pub fn excess(&self) -> Option<String> {
+        let counts = [
+            ("tags", self.tags.len(), MAX_TAGS),
+            ("clauses", self.clauses.len(), MAX_CLAUSES),
+            ("fields", self.columns.len(), MAX_COLUMNS),
+            ("different texts", self.constants.len(), MAX_CONSTANTS),
+        ];
+        if let Some((what, count, most)) = counts.into_iter().find(|(_, count, most)| count > most)
+        {
+            return Some(format!("the rule has {count} {what}, of at most {most}"));
+        }
+        let tag = self.tags.iter().find(|tag| tag.len() > MAX_TAG_BYTES)?;
+        Some(format!(
+            "a tag has {} bytes, of at most {MAX_TAG_BYTES}",
+            tag.len()
+        ))
+    }
+}
+
 pub(super) fn clauses(rule: &tree::Rule, source: &str) -> Vec<Clause> {
     rule.clauses
         .iter()

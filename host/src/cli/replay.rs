@@ -157,21 +157,21 @@ fn report(summary: &Summary, set: &RuleSet) {
     said(
         assembly.late,
         format!(
-            "{} came after their trace was judged",
+            "{} came after the trace was judged",
             counted(assembly.late, "span")
         ),
     );
     said(
         summary.rejected,
         format!(
-            "{} without usable ids were left out",
+            "left out, as their ids can't be used: {}",
             counted(summary.rejected, "span")
         ),
     );
     said(
         summary.invalid_utf8,
         format!(
-            "{} were not UTF-8 and count as missing",
+            "not UTF-8, and so missing: {}",
             counted(summary.invalid_utf8, "text")
         ),
     );
@@ -179,15 +179,15 @@ fn report(summary: &Summary, set: &RuleSet) {
         (Completion::Drained, "had no root among these spans"),
         (
             Completion::SpanCap,
-            "reached the bound on a trace's spans and were judged early",
+            "reached the bound on spans before completing",
         ),
         (
             Completion::ByteCap,
-            "reached the bound on a trace's bytes and were judged early",
+            "reached the bound on bytes before completing",
         ),
         (
             Completion::Evicted,
-            "were judged early because memory ran short",
+            "did not complete before memory ran short",
         ),
     ] {
         let count = assembly.completed_by(completion);

@@ -71,7 +71,7 @@ impl Rules {
         if self.problems() > 0 {
             let (bad, good) = (self.problems(), self.loaded.rules.len());
             note(&format!(
-                "warning: {bad} of the problems above keep rules from running; {good} rules run without them"
+                "warning: problems that keep rules from running: {bad}; rules that run without them: {good}"
             ));
         }
         Ok(self)

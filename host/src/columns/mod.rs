@@ -4,8 +4,8 @@
 //! [Trace] -> tree order of each trace -> Columns { offsets, order, one array (or two) a column, symbols }
 //! ```
 //!
-//! Of one trace: [`read`] walks each span's bytes once, [`sections`] reads each resource and scope once a batch,
-//! [`tree`] finds the order, then [`intrinsics`] and [`items`] append rows. A field that no column declares is skipped.
+//! Of one trace: `read` walks each span's bytes once, `sections` reads each resource and scope once a batch,
+//! [`tree`] finds the order, then `intrinsics` and `items` append rows. A field that no column declares is skipped.
 
 mod attribute;
 pub mod batch;

@@ -141,6 +141,11 @@ impl Config {
             "rule-memory",
             "a rule's input would not fit in its memory",
         );
+        if self.otlp_grpc.is_none() && self.otlp_http.is_none() {
+            let what =
+                "`otlp-grpc` and `otlp-http` are both off: nothing could come in, so leave one on";
+            errors.push(ConfigError::Conflict(what.to_owned()));
+        }
     }
 }
 

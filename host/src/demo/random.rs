@@ -11,7 +11,7 @@ impl Random {
         Random(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,12 +22,12 @@ impl Random {
     /// A number of the range. The bias of the remainder is far below what a demo shows.
     pub fn within(&mut self, range: RangeInclusive<u64>) -> u64 {
         let width = range.end().saturating_sub(*range.start()).saturating_add(1);
-        range.start() + self.next() % width.max(1)
+        range.start() + self.number() % width.max(1)
     }
 
     /// True once in `n` times.
     pub fn one_in(&mut self, n: u64) -> bool {
-        self.next() % n.max(1) == 0
+        self.number().is_multiple_of(n.max(1))
     }
 
     /// One of `items`; the type's default where there is none.
@@ -39,7 +39,7 @@ impl Random {
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
         for chunk in bytes.chunks_mut(8) {
-            let word = self.next().to_le_bytes();
+            let word = self.number().to_le_bytes();
             chunk.copy_from_slice(word.get(..chunk.len()).unwrap_or_default());
         }
         bytes

@@ -2,7 +2,7 @@
 //!
 //! Every index came from a stranger: what is not among what the rule was given is a fault of the rule.
 
-use super::bindings::betrace::rule::types as abi;
+use super::bindings::exports::betrace::rule::types as abi;
 use super::fault::{Fault, FaultKind};
 use super::gather::Gather;
 use super::limits::{EVIDENCE_ROWS, VALUE_BYTES, VALUES};

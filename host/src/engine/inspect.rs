@@ -11,6 +11,7 @@ use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 
 use super::layout::Kind;
 use super::manifest::{ClauseKind, Manifest, intrinsic_name, place_name, table_name};
+use super::names;
 use super::rule::Rule;
 use crate::columns::projection::{ColumnKey, Source};
 
@@ -104,7 +105,7 @@ pub fn assembly(rule: &Rule) -> Result<Vec<Function>, AssemblyError> {
             ));
         }
         functions.push(Function {
-            name: name.to_owned(),
+            name: names::restore(rule.names(), name),
             bytes: body.len(),
             assembly,
         });

@@ -7,8 +7,8 @@ use wasmtime::{
     PoolConcurrencyLimitError, ResourceLimiter, Store, StoreContextMut, Trap, UpdateDeadline,
 };
 
-use super::bindings::betrace::rule::types::{Batch, Finding};
-use super::bindings::{BatchRule, BatchRulePre, Manifest};
+use super::bindings::exports::betrace::rule::types::{Batch, Finding, Manifest};
+use super::bindings::{BatchRule, BatchRulePre};
 use super::deadline::Deadline;
 use super::fault::{Fault, FaultKind};
 use super::runtime::Engine;
@@ -64,13 +64,18 @@ impl Instance {
     pub(super) fn describe(&mut self) -> Result<Manifest, Fault> {
         self.begin();
         self.exports
+            .betrace_rule_rule()
             .call_describe(&mut self.store)
             .map_err(|error| classify(&self.store, error))
     }
 
     pub(super) fn evaluate(&mut self, batch: Batch<'_>) -> Result<Vec<Finding>, Fault> {
         self.begin();
-        match self.exports.call_evaluate(&mut self.store, batch) {
+        match self
+            .exports
+            .betrace_rule_rule()
+            .call_evaluate(&mut self.store, batch)
+        {
             Ok(Ok(findings)) => Ok(findings),
             Ok(Err(message)) => Err(Fault::new(FaultKind::Error, message)),
             Err(error) => Err(classify(&self.store, error)),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::bindings::betrace::rule::types as abi;
+use super::bindings::exports::betrace::rule::types as abi;
 use super::layout::{self, Kind};
 use crate::columns::projection::{ColumnKey, Intrinsic, Place, Source, Table};
 
@@ -19,13 +19,13 @@ pub const TEXT_BYTES: usize = 64 << 10;
 pub const CLAUSES: usize = 256;
 /// Columns of a rule. Each costs the call even where the trace has nothing in it.
 pub const COLUMNS: usize = 256;
-/// Constants of a rule, and bytes of each.
+/// Constants of a rule, and bytes of each: the largest rule is as long.
 pub const CONSTANTS: usize = 4_096;
-pub const CONSTANT_BYTES: usize = 4 << 10;
+pub const CONSTANT_BYTES: usize = 64 << 10;
 /// Triggers of a rule, over all groups.
 pub const TRIGGERS: usize = 4_096;
-/// Bytes of an attribute's key.
-pub const KEY_BYTES: usize = 1 << 10;
+/// Bytes of an attribute's key: the largest rule is as long.
+pub const KEY_BYTES: usize = 64 << 10;
 
 /// What a rule is called, what it reads and when it has to be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,7 +137,7 @@ pub enum ManifestError {
 
 impl Manifest {
     /// Checks what a rule said of itself.
-    pub(super) fn check(from: super::bindings::Manifest) -> Result<Self, ManifestError> {
+    pub(super) fn check(from: abi::Manifest) -> Result<Self, ManifestError> {
         if from.abi != ABI {
             return Err(ManifestError::Abi(from.abi));
         }
@@ -174,7 +174,7 @@ impl Manifest {
     }
 }
 
-fn bounds(from: &super::bindings::Manifest) -> Result<(), ManifestError> {
+fn bounds(from: &abi::Manifest) -> Result<(), ManifestError> {
     long("the id", &from.id, ID_BYTES)?;
     long("the description", &from.description, TEXT_BYTES)?;
     long("the message", &from.message, TEXT_BYTES)?;

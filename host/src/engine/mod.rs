@@ -16,9 +16,11 @@ mod gather;
 pub mod inspect;
 mod instance;
 mod layout;
+
 pub mod limits;
 pub mod manifest;
 mod met;
+mod names;
 pub mod rule;
 mod runtime;
 pub mod set;

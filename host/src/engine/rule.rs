@@ -18,6 +18,7 @@ use super::fault::Fault;
 use super::instance::{self, Instance, StartError, State};
 use super::layout::Layout;
 use super::manifest::{Manifest, ManifestError};
+use super::names::{self, FunctionName};
 use super::runtime::Engine;
 
 /// A loaded rule. Shared by all workers and by every rule set that holds it, so that its instances stay warm while other
@@ -33,6 +34,7 @@ pub struct Rule {
     /// Unlike any other rule that this process loaded.
     key: u64,
     component_bytes: usize,
+    names: Box<[FunctionName]>,
     layout: Layout,
     component: Component,
     pre: BatchRulePre<State>,
@@ -142,6 +144,7 @@ impl Rule {
             origin: path.to_owned(),
             key: next_key(),
             component_bytes: bytes.len(),
+            names: names::read(&bytes),
             component,
             pre,
             counters: Counters::default(),
@@ -168,6 +171,10 @@ impl Rule {
 
     pub(super) fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    pub(super) fn names(&self) -> &[FunctionName] {
+        &self.names
     }
 
     /// The size of the component.

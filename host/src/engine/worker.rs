@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use foldhash::{HashSet, HashSetExt};
 
-use super::bindings::betrace::rule::types::Batch;
+use super::bindings::exports::betrace::rule::types::Batch;
 use super::candidates::Finder;
 use super::fault::{Fault, FaultKind};
 use super::finding::{self, Asked, Finding};

@@ -1,7 +1,7 @@
 //! A span's fields, read from its payload when asked for.
 //!
 //! Each call walks the payload, which is cheap for one or two fields; who wants many of them walks
-//! [`fields`](super::wire::fields) once. Of a field that is repeated the last counts, as in prost.
+//! [`fields`] once. Of a field that is repeated the last counts, as in prost.
 
 use super::value::{Value, attributes};
 use super::wire::{Wire, fields};

@@ -58,7 +58,7 @@ impl Judge {
             outlines: self.outlines,
             detected_at,
         };
-        signals(&judged, &mut self.findings, out);
+        signals(&judged, &self.findings, out);
     }
 
     /// The columns of the last batch.

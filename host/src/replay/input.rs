@@ -140,6 +140,21 @@ impl Input {
         }
     }
 
+    /// The error of a request whose object starts at `at`, at the line where it is broken.
+    fn broken_json(&self, at: Position, error: &json::JsonError) -> InputError {
+        let below = (error.line as u64).saturating_sub(1);
+        let at = match at {
+            Position::Line(line) => Position::Line(line + below),
+            byte => byte,
+        };
+        let path = if error.path.is_empty() {
+            String::new()
+        } else {
+            format!(" in `{}`", error.path)
+        };
+        self.broken(at, format!("column {}{path}: {}", error.column, error.what))
+    }
+
     fn next_chunk(&mut self) -> Result<Option<Chunk>, InputError> {
         match self.layout {
             Layout::Empty => Ok(None),
@@ -174,7 +189,7 @@ impl Input {
                 Ok((used, true)) => {
                     self.reader.consume(used);
                     let bytes = json::to_protobuf(self.splitter.value())
-                        .map_err(|error| self.broken(at, error))?;
+                        .map_err(|error| self.broken_json(at, &error))?;
                     self.line += self.splitter.lines();
                     return Ok(Some(Chunk {
                         bytes: bytes.into(),

@@ -96,7 +96,7 @@ pub struct Evidence {
     pub span_id: String,
     pub name: Option<String>,
     pub service: Option<String>,
-    /// From the trace's first start; null where the span has no start.
+    /// From the trace's first start, as rules see it.
     pub offset_ns: Option<u64>,
     /// Null where the span has not ended, or ended before it started.
     pub duration_ns: Option<u64>,

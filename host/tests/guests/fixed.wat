@@ -3,7 +3,7 @@
   (;memory 64;)
   (;realloc;)
   (;describe;)
-  (func (export "evaluate")
+  (func (export "betrace:rule/rule@0.1.0#evaluate")
     (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
     (i32.const 4096))
 )

@@ -3,7 +3,7 @@
   (;memory;)
   (;realloc;)
   (;describe;)
-  (func (export "evaluate")
+  (func (export "betrace:rule/rule@0.1.0#evaluate")
     (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
     (loop $more
       (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))

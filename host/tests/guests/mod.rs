@@ -162,7 +162,7 @@ pub fn bare_module(guest: &str, describe: &Describe<'_>, answer: &[u8]) -> Vec<u
         .replace("(;realloc;)", REALLOC)
         .replace(
             "(;describe;)",
-            "(func (export \"describe\") (result i32) (i32.const 65536))",
+            "(func (export \"betrace:rule/rule@0.1.0#describe\") (result i32) (i32.const 65536))",
         );
     wat::parse_str(&text).unwrap_or_else(|error| panic!("{guest}: {error}"))
 }
@@ -188,7 +188,7 @@ const REALLOC: &str = r#"
   (local.get $at))
 (func (export "cabi_realloc") (param $old i32) (param $old_size i32) (param $align i32) (param $size i32) (result i32)
   (call $alloc (local.get $align) (local.get $size)))
-(func (export "cabi_post_evaluate") (param i32)
+(func (export "cabi_post_betrace:rule/rule@0.1.0#evaluate") (param i32)
   (global.set $heap (i32.const 131072)))
 (func $finding (param $at i32) (param $trace i32) (param $evidence i32) (param $count i32) (param $more i32)
   (i32.store (local.get $at) (local.get $trace))

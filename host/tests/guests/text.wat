@@ -3,7 +3,7 @@
   (;memory;)
   (;realloc;)
   (;describe;)
-  (func (export "evaluate")
+  (func (export "betrace:rule/rule@0.1.0#evaluate")
     (param $traces i32) (param $spans i32) (param $events i32) (param $links i32) (param $symbols i32)
     (param $w32 i32) (param $w32_len i32) (param $w64 i32) (param $w64_len i32) (param $w8 i32) (param $w8_len i32)
     (result i32)

@@ -63,8 +63,10 @@ def main():
         spans.append(tracer.start_span(item["name"], context=context, attributes=item["attributes"]))
     for span in reversed(spans):
         span.end()
+    # They share an exporter, which the first shutdown ends.
     for provider in providers.values():
         provider.force_flush()
+    for provider in providers.values():
         provider.shutdown()
     if checked.failed:
         sys.exit("the exporter reported a failure")

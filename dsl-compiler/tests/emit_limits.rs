@@ -1,0 +1,178 @@
+//! Rules and batches at their bounds: deep, wide, large, malformed.
+
+mod emit_support;
+
+use std::time::{Duration, Instant};
+
+use betrace_dsl::reference::{self, Trace, Value};
+use betrace_dsl::types::tree::{Condition, Constant, Predicate};
+use betrace_dsl::{emit, plan};
+use emit_support::trees::{
+    Comparison, attribute, compare, detect, matches, named, not, span, spans, trace, with,
+};
+use emit_support::{Compiled, batch};
+
+/// Terms of a rule of 64 KiB, at six bytes each.
+const WIDE: i64 = 10_000;
+
+/// How deep the language nests.
+const DEEP: usize = 100;
+
+/// Longer than any of these takes on a slow and busy machine, and shorter than what hangs.
+const SOON: Duration = Duration::from_secs(60);
+
+#[track_caller]
+fn agree(condition: Condition, traces: &[Trace]) {
+    let started = Instant::now();
+    let rule = detect(condition);
+    let mut compiled = Compiled::new(&rule, "");
+    assert!(started.elapsed() < SOON, "took {:?}", started.elapsed());
+    let expected: Vec<_> = traces
+        .iter()
+        .map(|trace| reference::evaluate(&rule, trace))
+        .collect();
+    assert_eq!(compiled.evaluate(traces), expected);
+    let hits = expected.iter().filter(|found| !found.is_empty()).count();
+    assert!(hits > 0 && hits < traces.len(), "the traces tell nothing");
+}
+
+fn x_is(int: i64) -> Predicate {
+    compare(attribute("x"), Comparison::Equal, Constant::Int(int))
+}
+
+fn x(int: i64) -> Trace {
+    trace(vec![with(Value::Int(int))])
+}
+
+#[test]
+fn ten_thousand_terms_of_a_predicate() {
+    let wide = Predicate::Or((0..WIDE).map(x_is).collect());
+    agree(
+        Condition::Exists(spans(wide)),
+        &[x(0), x(WIDE - 1), x(WIDE)],
+    );
+    let wide = Predicate::And((0..WIDE).map(|n| not(x_is(n))).collect());
+    agree(
+        Condition::Exists(spans(wide)),
+        &[x(0), x(WIDE - 1), x(WIDE)],
+    );
+}
+
+#[test]
+fn thousands_of_names() {
+    let name = |n: i64| format!("n{n}");
+    let either = (0..WIDE).map(|n| Condition::Exists(named(&name(n))));
+    let of = |n| trace(vec![span(&name(n))]);
+    agree(
+        Condition::Or(either.collect()),
+        &[of(0), of(WIDE - 1), of(WIDE)],
+    );
+    // Each is a set of its own.
+    let each = (0..WIDE / 4).map(|n| Condition::Exists(named(&name(n))));
+    let all = trace((0..WIDE / 4).map(|n| span(&name(n))).collect());
+    agree(Condition::And(each.collect()), &[of(0), all]);
+}
+
+#[test]
+fn deep_conditions_and_predicates() {
+    let mut condition = Condition::Exists(named("a"));
+    let mut predicate = x_is(-1);
+    for level in 0..DEEP as i64 {
+        condition = Condition::Not(Box::new(if level % 2 == 0 {
+            Condition::And(vec![condition, Condition::Exists(named("b"))])
+        } else {
+            Condition::Or(vec![condition, Condition::Exists(named("c"))])
+        }));
+        predicate = not(if level % 2 == 0 {
+            Predicate::And(vec![predicate, not(x_is(level))])
+        } else {
+            Predicate::Or(vec![predicate, x_is(level)])
+        });
+    }
+    let names = ["", "a", "b", "c", "a b", "b c", "a c", "a b c"];
+    let traces: Vec<Trace> = names
+        .iter()
+        .map(|names| trace(names.split_whitespace().map(span).collect()))
+        .collect();
+    agree(condition, &traces);
+    let traces: Vec<Trace> = (-1..DEEP as i64 + 1).map(x).collect();
+    agree(Condition::Exists(spans(predicate)), &traces);
+}
+
+#[test]
+fn thousands_of_clauses() {
+    use betrace_dsl::types::tree::ClauseKind::Never;
+    let clauses = (0..1000).map(|n| (Never, Condition::Exists(named(&format!("n{n}")))));
+    let rule = emit_support::trees::rule(Some(Condition::Constant(true)), clauses.collect());
+    let mut compiled = Compiled::new(&rule, "");
+    let of = trace(vec![span("n0"), span("n999"), span("n64")]);
+    assert_eq!(compiled.judge(of.clone()), reference::evaluate(&rule, &of));
+}
+
+#[test]
+fn memory_grows_with_the_batch_and_is_reused() {
+    let rule = detect(Condition::Exists(spans(matches(attribute("x"), "7$"))));
+    let mut compiled = Compiled::new(&rule, "");
+    let traces: Vec<Trace> = (0..5_000)
+        .map(|n| trace(vec![with(Value::Text(format!("text number {n}"))); 3]))
+        .collect();
+    let small = traces[..2].to_vec();
+    for _ in 0..50 {
+        let found = compiled.evaluate(&traces);
+        assert_eq!(found.iter().filter(|found| !found.is_empty()).count(), 500);
+        assert!(compiled.evaluate(&small).iter().all(Vec::is_empty));
+    }
+}
+
+#[test]
+fn a_batch_whose_lists_are_too_short_or_too_long_is_refused() {
+    let rule = detect(Condition::Exists(spans(Predicate::And(vec![
+        matches(attribute("x"), "a"),
+        x_is(1),
+    ]))));
+    let mut compiled = Compiled::new(&rule, "");
+    let good = batch::of(
+        &compiled.manifest,
+        &[trace(vec![with(Value::Text("a".to_owned()))])],
+    );
+    assert!(compiled.call(&good).is_ok());
+    for change in [
+        (|batch| batch.w32.push(0)) as fn(&mut emit_support::types::Batch),
+        |batch| batch.w64.push(0),
+        |batch| batch.w8.push(0),
+        |batch| batch.w8.clear(),
+        |batch| batch.spans += 1,
+        |batch| batch.symbols += 1,
+    ] {
+        let mut bad = good.clone();
+        change(&mut bad);
+        assert!(compiled.call(&bad).is_err());
+        assert!(
+            compiled.call(&good).is_ok(),
+            "a refusal leaves nothing behind"
+        );
+    }
+}
+
+#[test]
+fn a_small_rule_is_a_small_component() {
+    let rule = detect(Condition::Exists(spans(x_is(1))));
+    let plan = plan::plan(&rule, "").unwrap();
+    let module = emit::core_module(&plan).unwrap();
+    assert!(module.len() < 4096, "{} bytes", module.len());
+    for payload in wasmparser::Parser::new(0).parse_all(&module) {
+        if let wasmparser::Payload::ImportSection(imports) = payload.unwrap() {
+            assert_eq!(imports.count(), 0);
+        }
+    }
+}
+
+#[test]
+fn patterns_share_one_bound() {
+    let pattern = |n: usize| matches(attribute("x"), &format!("{n}(a|b)*a(a|b){{10}}c"));
+    let many = Predicate::Or((0..200).map(pattern).collect());
+    let started = Instant::now();
+    let refused = plan::plan(&detect(Condition::Exists(spans(many))), "");
+    assert_eq!(refused.unwrap_err().code.as_str(), "E0315");
+    assert!(started.elapsed() < SOON);
+}

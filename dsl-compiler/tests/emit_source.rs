@@ -1,0 +1,125 @@
+//! From source to verdict: the two examples that people bring.
+
+mod emit_support;
+
+use betrace_dsl::reference::{Finding, Span, Value};
+use betrace_dsl::types::tree::Place;
+use emit_support::Compiled;
+use emit_support::trees::{span, trace};
+
+#[track_caller]
+fn compiled(source: &str) -> Compiled {
+    let output = betrace_dsl::compile("example", source.as_bytes());
+    assert!(output.diagnostics.is_empty(), "{:?}", output.diagnostics);
+    assert_eq!(output.rules.len(), 1);
+    Compiled::of_bytes(&output.rules[0].component)
+}
+
+fn attribute(mut span: Span, key: &str, value: Value) -> Span {
+    span.attributes.push((Place::Span, key.to_owned(), value));
+    span
+}
+
+#[test]
+fn the_bare_condition_of_the_article() {
+    let mut rule = compiled(
+        "# as pasted\n\
+         trace.spans.where(service == 'sales').count() > 10 AND trace.spans.any.where(user_id == '12345')",
+    );
+    let sale = |user: &str| {
+        let of_sales = Span {
+            service: Some("sales".to_owned()),
+            ..span("sale")
+        };
+        attribute(of_sales, "user_id", Value::Text(user.to_owned()))
+    };
+    let mut spans = vec![sale("1"); 10];
+    spans.push(attribute(
+        span("other"),
+        "user_id",
+        Value::Text("12345".to_owned()),
+    ));
+    assert_eq!(rule.judge(trace(spans.clone())), []);
+    spans.push(sale("1"));
+    assert_eq!(
+        rule.judge(trace(spans.clone())),
+        [Finding {
+            clause: 0,
+            spans: (0..12).collect(),
+            more: 0
+        }]
+    );
+    spans[10].attributes[0].2 = Value::Int(12345);
+    assert_eq!(rule.judge(trace(spans)), [], "text is never a number");
+}
+
+#[test]
+fn when_always_never() {
+    let mut rule = compiled(
+        "when   { payment.charge_card.where(amount > 1000) }\n\
+         always { payment.fraud_check }\n\
+         never  { payment.bypass_validation }",
+    );
+    let charge = |amount| attribute(span("payment.charge_card"), "amount", Value::Float(amount));
+    let finding = |clause, spans: &[usize]| Finding {
+        clause,
+        spans: spans.to_vec(),
+        more: 0,
+    };
+    assert_eq!(rule.judge(trace(vec![charge(1000.0)])), []);
+    assert_eq!(rule.judge(trace(vec![charge(1000.5)])), [finding(0, &[0])]);
+    assert_eq!(
+        rule.judge(trace(vec![
+            span("payment.bypass_validation"),
+            charge(5000.0),
+            charge(1.0),
+        ])),
+        [finding(0, &[1]), finding(1, &[0, 1])]
+    );
+    assert_eq!(
+        rule.judge(trace(vec![charge(5000.0), span("payment.fraud_check")])),
+        []
+    );
+}
+
+#[test]
+fn functions_have_readable_names() {
+    let source =
+        "when { payment.charge.where(amount > 3) } never { spans.where(name matches '^x') }";
+    let output = betrace_dsl::compile("example", source.as_bytes());
+    let (rules, _) = betrace_dsl::check("example", source.as_bytes());
+    let plan = betrace_dsl::plan::plan(&rules[0], source).unwrap();
+    assert!(!output.rules.is_empty());
+    let module = betrace_dsl::emit::core_module(&plan).unwrap();
+    let mut names = Vec::new();
+    for payload in wasmparser::Parser::new(0).parse_all(&module) {
+        let wasmparser::Payload::CustomSection(section) = payload.unwrap() else {
+            continue;
+        };
+        let wasmparser::KnownCustom::Name(section) = section.as_known() else {
+            continue;
+        };
+        for subsection in section {
+            if let wasmparser::Name::Function(functions) = subsection.unwrap() {
+                names.extend(
+                    functions
+                        .into_iter()
+                        .map(|name| name.unwrap().name.to_owned()),
+                );
+            }
+        }
+    }
+    for name in [
+        "evaluate",
+        "when",
+        "clause 0: never spans.where(name matches '^x')",
+        "set 0: payment.charge.where(amount > 3)",
+        "pattern 0: matches \"^x\"",
+        "evidence of clause 0",
+    ] {
+        assert!(
+            names.iter().any(|known| known == name),
+            "{name} in {names:?}"
+        );
+    }
+}
