@@ -4,6 +4,9 @@
 //! sender in a process of its own, and what CPU time the host's process took. Prints tables; not divan's, since what counts
 //! is CPU time and its parts. Arguments select parts: `memory`, `loopback-50`.
 
+// Its output is the tables.
+#![allow(clippy::print_stdout)]
+
 mod loopback;
 mod memory;
 

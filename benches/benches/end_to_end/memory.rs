@@ -160,7 +160,7 @@ impl Run {
                     outlines: false,
                     detected_at: 0,
                 };
-                signals(&judged, &mut findings, &mut out);
+                signals(&judged, &findings, &mut out);
                 findings.clear();
             }
             watch.lap(4);
