@@ -9,6 +9,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::mem::{size_of, take};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 use crossbeam_channel::{Sender, TrySendError};
@@ -29,6 +30,9 @@ pub struct Routed {
     pub parcel: Parcel,
     /// The request's bytes in the budget. Drop it when the shard accounts for the parcel itself.
     pub permit: Arc<Permit>,
+    /// When the request was scanned. A shard that lags behind its queue judges by this time, not by the one when it
+    /// gets here, so that a trace is not settled while its spans wait.
+    pub arrived: Instant,
 }
 
 /// What a client is told of a request that was taken.
@@ -173,6 +177,7 @@ impl Router {
         if touched().any(|(shard, _)| shard.is_full()) {
             return Err(Refusal::QueueFull);
         }
+        let arrived = Instant::now();
         for (shard, spans) in self.0.shards.iter().zip(&mut groups) {
             if spans.is_empty() {
                 continue;
@@ -182,6 +187,7 @@ impl Router {
                 .try_send(Routed {
                     parcel,
                     permit: Arc::clone(&permit),
+                    arrived,
                 })
                 .map_err(|error| match error {
                     TrySendError::Full(_) => Refusal::QueueFull,

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 
 use super::judge::Judge;
 use crate::assemble::counters::Counters;
@@ -34,7 +34,12 @@ impl Clock {
 
     /// Since the start, monotonic.
     pub fn now(&self) -> Time {
-        Time::default().after(self.started.elapsed())
+        self.at(Instant::now())
+    }
+
+    /// The time of this clock at an instant; its start where that was before.
+    pub fn at(&self, instant: Instant) -> Time {
+        Time::default().after(instant.saturating_duration_since(self.started))
     }
 
     /// The wall clock, in Unix nanoseconds; 0 before 1970.
@@ -62,10 +67,11 @@ pub struct ShardThread {
     pub shown: Shown,
 }
 
-/// Whether more can come.
-#[derive(PartialEq, Eq)]
-enum Queue {
-    Open,
+/// What taking spans in led to.
+enum Turn {
+    /// All that arrived before this time has been taken in, so traces can be judged by it.
+    Until(Time),
+    /// No more can come.
     Closed,
 }
 
@@ -74,10 +80,10 @@ impl ShardThread {
     pub fn run(mut self) {
         let mut shard = Shard::new(self.limits.clone());
         let mut traces = Vec::new();
-        while self.receive(&mut shard) == Queue::Open {
-            self.judge_complete(&mut shard, &mut traces);
+        while let Turn::Until(now) = self.receive(&mut shard) {
+            self.judge_complete(&mut shard, now, &mut traces);
         }
-        self.judge_complete(&mut shard, &mut traces);
+        self.judge_complete(&mut shard, self.clock.now(), &mut traces);
         loop {
             let more = shard.drain(self.clock.now(), DrainMode::Stop, &mut traces);
             self.judge(&mut shard, &mut traces);
@@ -89,40 +95,49 @@ impl ShardThread {
     }
 
     /// Waits for spans or for the next trace to complete, then takes what else is queued, up to a batch.
-    fn receive(&self, shard: &mut Shard) -> Queue {
+    ///
+    /// Spans count from when they arrived, and where some are left in the queue, time stands at the last one taken: a shard
+    /// that lags must not take the silence of its own queue for the end of a trace.
+    fn receive(&self, shard: &mut Shard) -> Turn {
         let first = match shard.next_deadline() {
             None => self
                 .incoming
                 .recv()
                 .map_err(|_| RecvTimeoutError::Disconnected),
-            Some(at) => {
-                let wait: Duration = at.since(self.clock.now());
-                self.incoming.recv_timeout(wait)
-            }
+            Some(at) => self.incoming.recv_timeout(at.since(self.clock.now())),
         };
-        let mut spans = 0;
-        let mut next = first;
         let until = self.clock.now().after(self.batch_delay);
-        loop {
-            match next {
-                Ok(Routed { parcel, permit }) => {
-                    spans += parcel.spans.len();
-                    shard.insert(parcel, self.clock.now());
-                    drop(permit);
-                }
-                Err(RecvTimeoutError::Timeout) => return Queue::Open,
-                Err(RecvTimeoutError::Disconnected) => return Queue::Closed,
+        let mut spans = 0;
+        let mut taken = match first {
+            Ok(routed) => self.take(shard, routed, &mut spans),
+            Err(RecvTimeoutError::Timeout) => Time::default(),
+            Err(RecvTimeoutError::Disconnected) => return Turn::Closed,
+        };
+        while spans < self.limits.batch_spans as usize {
+            let looked = self.clock.now();
+            match self.incoming.try_recv() {
+                Ok(routed) => taken = self.take(shard, routed, &mut spans),
+                Err(TryRecvError::Empty) => return Turn::Until(looked),
+                Err(TryRecvError::Disconnected) => return Turn::Closed,
             }
-            if spans >= self.limits.batch_spans as usize || self.clock.now() >= until {
-                return Queue::Open;
+            if looked >= until {
+                break;
             }
-            next = self.incoming.recv_timeout(Duration::ZERO);
         }
+        Turn::Until(taken)
     }
 
-    fn judge_complete(&mut self, shard: &mut Shard, traces: &mut Vec<Trace>) {
+    /// Takes a part of a request in; returns when it arrived.
+    fn take(&self, shard: &mut Shard, routed: Routed, spans: &mut usize) -> Time {
+        let arrived = self.clock.at(routed.arrived);
+        *spans += routed.parcel.spans.len();
+        shard.insert(routed.parcel, arrived);
+        arrived
+    }
+
+    fn judge_complete(&mut self, shard: &mut Shard, now: Time, traces: &mut Vec<Trace>) {
         loop {
-            let more = shard.poll(self.clock.now(), traces);
+            let more = shard.poll(now, traces);
             self.judge(shard, traces);
             if !more {
                 break;
