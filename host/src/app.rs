@@ -5,6 +5,8 @@
 //! stop:  servers end -> queues close -> threads judge what is open and end -> the sink is let go
 //! ```
 
+mod stop;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
@@ -32,6 +34,8 @@ use crate::sinks::paint::Paint;
 use crate::sinks::text::counted;
 use crate::sinks::{self, DEFAULT_QUEUE, Sink, Target};
 
+pub use stop::Signals;
+
 /// A running host.
 pub struct Host {
     runtime: Runtime,
@@ -52,6 +56,8 @@ pub struct Done {
     pub http: Snapshot,
     /// A shard each.
     pub shards: Vec<Counters>,
+    /// Texts that rules read and that are not UTF-8.
+    pub invalid_utf8: u64,
     /// Shards whose thread ended by a panic, which is a bug.
     pub broken: usize,
 }
@@ -89,8 +95,8 @@ impl Host {
         for shard in 0..config.workers {
             let (sender, incoming) = bounded(config.shard_queue);
             queues.push(sender);
-            let counters = Shown::default();
-            shown.push(counters.clone());
+            let shows = Shown::default();
+            shown.push(shows.clone());
             let thread = ShardThread {
                 limits: limits.clone(),
                 batch_delay: config.batch_delay,
@@ -99,7 +105,7 @@ impl Host {
                 rules: rules.clone(),
                 sink: sink.clone(),
                 clock,
-                shown: counters,
+                shown: shows,
             };
             let thread = std::thread::Builder::new()
                 .name(format!("shard-{shard}"))
@@ -167,17 +173,18 @@ impl Host {
         for thread in self.threads {
             done.broken += usize::from(thread.join().is_err());
         }
-        done.shards = self
-            .shown
-            .iter()
-            .map(|counters| *counters.lock().unwrap_or_else(PoisonError::into_inner))
-            .collect();
+        for shown in &self.shown {
+            let shown = *shown.lock().unwrap_or_else(PoisonError::into_inner);
+            done.shards.push(shown.assembly);
+            done.invalid_utf8 += shown.invalid_utf8;
+        }
         done
     }
 }
 
 /// `betrace serve`, until SIGTERM or SIGINT.
 pub fn serve(config: &Config) -> Result<(), Failure> {
+    let stop = Signals::take()?;
     let engine = Engine::new(engine_limits(config))
         .map(Arc::new)
         .map_err(|error| {
@@ -206,18 +213,9 @@ pub fn serve(config: &Config) -> Result<(), Failure> {
             note(&format!("betrace: {} on {address}", what.name()));
         }
     }
-    host.block_on(async {
-        stop_signal().await;
-        // Who asks again does not want to wait for open connections and traces.
-        tokio::spawn(async {
-            stop_signal().await;
-            note("betrace: stopped at once; traces that were open are not judged");
-            std::process::exit(130);
-        });
-    });
+    host.block_on(stop.first());
     note("betrace: stopping: judging what has come");
     let set = host.rules().current();
-    // The runtime that waits for a second signal ends with the host.
     let done = host.stop();
     let written = writer.finish().map_err(|error| Failure::of(&error));
     report(&done, counters.written(), &set.rules);
@@ -230,22 +228,6 @@ pub fn serve(config: &Config) -> Result<(), Failure> {
         .help("this is a bug in betrace: please report it with what stands above"));
     }
     Ok(())
-}
-
-/// Ready at SIGINT, or where there is one, SIGTERM.
-pub async fn stop_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }
 
 fn listen(
@@ -336,6 +318,10 @@ fn report(done: &Done, signals: u64, rules: &[Arc<Rule>]) {
         (
             "judged traces forgotten early",
             sum(|shard| shard.forgotten),
+        ),
+        (
+            "texts that are not UTF-8, and so missing",
+            done.invalid_utf8,
         ),
     ] {
         if count > 0 {

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::failure::{Failure, Outcome, note};
 use super::rules::{compile, engine};
-use crate::app::Host;
+use crate::app::{Host, Signals};
 use crate::config::{self, Config};
 use crate::demo::play::{Played, play};
 use crate::demo::rules::RULES;
@@ -15,6 +15,7 @@ use crate::engine::{Engine, Rule};
 use crate::rules::compile::Source;
 use crate::sinks::format::Format;
 use crate::sinks::paint::{Paint, terminal_width};
+use crate::sinks::stream::Counters;
 use crate::sinks::text::counted;
 use crate::sinks::{DEFAULT_QUEUE, Target, open};
 
@@ -23,6 +24,9 @@ const SEED: u64 = 1;
 
 /// Worker threads: there are a hundred spans a second.
 const WORKERS: usize = 1;
+
+/// How often it is looked whether signals are still written: at once, for a person.
+const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -42,6 +46,7 @@ pub struct DemoArgs {
 }
 
 pub fn run(args: &DemoArgs) -> Result<Outcome, Failure> {
+    let stop = Signals::take()?;
     let engine = engine(WORKERS)?;
     let rules = built_in(&engine)?;
     let config = Config {
@@ -74,9 +79,15 @@ pub fn run(args: &DemoArgs) -> Result<Outcome, Failure> {
             "; Ctrl-C ends it"
         },
     ));
-    let played = host.block_on(play(&endpoint, SEED, ended(args.duration)));
+    let ended = ended(stop, args.duration, &counters);
+    let played = host.block_on(play(&endpoint, SEED, ended));
     host.stop();
-    writer.finish().map_err(|error| Failure::of(&error))?;
+    let written = writer.finish();
+    if counters.reader_gone() {
+        // Who looks at the first lines only (`| head`) has what they wanted.
+        return Ok(Outcome::Quiet);
+    }
+    written.map_err(|error| Failure::of(&error))?;
     report(
         &played.map_err(|error| Failure::of(&error))?,
         counters.written(),
@@ -84,15 +95,21 @@ pub fn run(args: &DemoArgs) -> Result<Outcome, Failure> {
     Ok(Outcome::Quiet)
 }
 
-/// Ready after `duration`, or when the user says so.
-async fn ended(duration: Option<Duration>) {
+/// Ready after `duration`, when the user says so, or when signals can't be written.
+async fn ended(stop: Signals, duration: Option<Duration>, counters: &Counters) {
     let time = async {
         match duration {
             Some(duration) => tokio::time::sleep(duration).await,
             None => std::future::pending().await,
         }
     };
-    tokio::select! { () = time => {}, () = crate::app::stop_signal() => {} }
+    let failed = async {
+        let mut looks = tokio::time::interval(LOOK);
+        while counters.lost() == 0 {
+            looks.tick().await;
+        }
+    };
+    tokio::select! { () = time => {}, () = stop.first() => {}, () = failed => {} }
 }
 
 /// The rules that the binary carries.

@@ -8,6 +8,7 @@ use crate::config::{Config, Flags, Written};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 SIGTERM and SIGINT end it: what has come is judged, signals are written, and the exit code is 0.
+A second one ends it at once, with exit code 130.
 
 Examples:
   betrace serve --rules rules/

@@ -15,6 +15,7 @@ pub struct Judge {
     findings: Vec<Finding>,
     unfinished: Unfinished,
     outlines: bool,
+    invalid_utf8: u64,
 }
 
 impl Judge {
@@ -26,6 +27,7 @@ impl Judge {
             findings: Vec::new(),
             unfinished,
             outlines,
+            invalid_utf8: 0,
         }
     }
 
@@ -43,6 +45,7 @@ impl Judge {
             return;
         }
         self.columns.project(&set.projection, requests, traces);
+        self.invalid_utf8 += self.columns.symbols.invalid_utf8();
         self.findings.clear();
         self.worker
             .evaluate(set, &self.columns, traces, &mut self.findings);
@@ -59,6 +62,11 @@ impl Judge {
             detected_at,
         };
         signals(&judged, &self.findings, out);
+    }
+
+    /// Texts that rules read and that are not UTF-8, in all batches.
+    pub fn invalid_utf8(&self) -> u64 {
+        self.invalid_utf8
     }
 
     /// The columns of the last batch.

@@ -51,8 +51,16 @@ impl Clock {
     }
 }
 
-/// What a thread shows of its shard to others, as of its last turn.
-pub type Shown = Arc<Mutex<Counters>>;
+/// What a thread has done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    pub assembly: Counters,
+    /// Texts that rules read and that are not UTF-8.
+    pub invalid_utf8: u64,
+}
+
+/// What a thread shows to others, as of its last turn.
+pub type Shown = Arc<Mutex<Progress>>;
 
 /// All that a shard's thread owns.
 pub struct ShardThread {
@@ -162,6 +170,9 @@ impl ShardThread {
     }
 
     fn show(&self, shard: &Shard) {
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shard.counters();
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Progress {
+            assembly: shard.counters(),
+            invalid_utf8: self.judge.invalid_utf8(),
+        };
     }
 }

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::format::Format;
 use crate::signal::Emission;
@@ -25,6 +25,7 @@ pub struct Stream {
 pub struct Counters {
     written: AtomicU64,
     lost: AtomicU64,
+    reader_gone: AtomicBool,
 }
 
 /// A batch could not be written.
@@ -70,6 +71,9 @@ impl Stream {
                 Ok(())
             }
             Err(error) => {
+                if error.kind() == io::ErrorKind::BrokenPipe {
+                    self.counters.reader_gone.store(true, Relaxed);
+                }
                 self.counters.lose(batch.len());
                 Err(WriteError {
                     target: self.name.clone(),
@@ -87,6 +91,11 @@ impl Counters {
 
     pub fn lost(&self) -> u64 {
         self.lost.load(Relaxed)
+    }
+
+    /// Nobody reads the pipe any more: nothing that is written to it will ever arrive.
+    pub fn reader_gone(&self) -> bool {
+        self.reader_gone.load(Relaxed)
     }
 
     pub(super) fn lose(&self, signals: usize) {
