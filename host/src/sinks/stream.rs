@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::format::Format;
 use crate::signal::Emission;
@@ -17,6 +17,7 @@ pub struct Stream {
     buffer: Vec<u8>,
     /// The last write failed, so that half a line may stand there.
     torn: bool,
+    until_closed: bool,
     counters: Arc<Counters>,
 }
 
@@ -25,6 +26,7 @@ pub struct Stream {
 pub struct Counters {
     written: AtomicU64,
     lost: AtomicU64,
+    closed: AtomicBool,
 }
 
 /// A batch could not be written.
@@ -42,8 +44,15 @@ impl Stream {
             out,
             buffer: Vec::new(),
             torn: false,
+            until_closed: false,
             counters: Arc::default(),
         }
+    }
+
+    /// Ends without a word when its reader closes it, as `head` does.
+    pub fn until_closed(mut self) -> Stream {
+        self.until_closed = true;
+        self
     }
 
     pub fn counters(&self) -> Arc<Counters> {
@@ -71,6 +80,9 @@ impl Stream {
             }
             Err(error) => {
                 self.counters.lose(batch.len());
+                if self.until_closed && error.kind() == io::ErrorKind::BrokenPipe {
+                    self.counters.closed.store(true, Relaxed);
+                }
                 Err(WriteError {
                     target: self.name.clone(),
                     reason: error.to_string(),
@@ -87,6 +99,11 @@ impl Counters {
 
     pub fn lost(&self) -> u64 {
         self.lost.load(Relaxed)
+    }
+
+    /// The reader of a stream [`until_closed`](Stream::until_closed) is gone.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Relaxed)
     }
 
     pub(super) fn lose(&self, signals: usize) {
