@@ -1,6 +1,8 @@
 //! The commands as a user runs them: what they print, where, and how they exit.
 #![cfg(feature = "engine")]
 
+mod guests;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -9,6 +11,7 @@ use betrace::demo::export::Exporters;
 use betrace::demo::faults::FAULTS;
 use betrace::demo::random::Random;
 use betrace::demo::shop;
+use guests::{Describe, component};
 use prost::Message;
 use serde_json::Value;
 
@@ -405,7 +408,7 @@ fn the_demo_draws_signals_and_ends_by_itself() {
 }
 
 #[test]
-fn a_closed_pipe_is_an_error_and_no_panic() {
+fn a_closed_pipe_ends_a_replay_quietly_as_something_was_found() {
     let folder = tempfile::tempdir().unwrap();
     let [one, two] = recording(folder.path());
     let mut child = Command::new(env!("CARGO_BIN_EXE_betrace"))
@@ -425,9 +428,101 @@ fn a_closed_pipe_is_an_error_and_no_panic() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(
-        stderr.contains("can't write signals to stdout") && !stderr.contains("panicked"),
-        "{stderr}"
+    assert_eq!((output.status.code(), stderr.as_str()), (Some(1), ""));
+}
+
+#[test]
+fn a_rule_that_did_not_judge_all_traces_is_an_error_after_all_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two] = recording(folder.path());
+    let describe = Describe {
+        id: "falls-over",
+        ..Describe::default()
+    };
+    let traps = folder.path().join("traps.wasm");
+    std::fs::write(&traps, component("trap", &describe)).unwrap();
+    let ended = betrace(
+        &[
+            "replay",
+            "--rules",
+            &rules(),
+            "--rules",
+            text(&traps),
+            text(&one),
+            text(&two),
+        ],
+        None,
     );
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert_eq!(ended.stdout.lines().count(), FAULTS.len());
+    assert!(
+        ended.stderr.contains("warning: falls-over faulted")
+            && ended.stderr.contains("not all rules judged all traces"),
+        "{}",
+        ended.stderr
+    );
+}
+
+/// A trace of one span, as a line of JSON, that breaks the rule of [`rule_a_b`].
+fn line_a_b(trace: u32) -> String {
+    format!(
+        r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"traceId":"{trace:032x}","spanId":"0102030405060708","name":"a.b","startTimeUnixNano":"1","endTimeUnixNano":"2"}}]}}]}}]}}"#
+    )
+}
+
+fn rule_a_b(folder: &Path) -> PathBuf {
+    let path = folder.join("a-b.betrace");
+    std::fs::write(&path, "rule a-b { detect { a.b } }\n").unwrap();
+    path
+}
+
+#[test]
+fn what_came_before_an_input_broke_is_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let rule = rule_a_b(folder.path());
+    let input = folder.path().join("cut.jsonl");
+    std::fs::write(&input, format!("{}\n{}", line_a_b(1), &line_a_b(2)[..90])).unwrap();
+    let ended = betrace(&["replay", "--rules", text(&rule), text(&input)], None);
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert_eq!(ended.stdout.lines().count(), 1, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("1 trace of") && ended.stderr.contains("cut.jsonl, line 2"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_trace_that_replay_judges_early_names_the_flag_to_raise() {
+    let folder = tempfile::tempdir().unwrap();
+    let rule = rule_a_b(folder.path());
+    let input = folder.path().join("many.jsonl");
+    let lines: Vec<String> = (1..50).map(line_a_b).collect();
+    std::fs::write(&input, lines.join("\n")).unwrap();
+    for (flag, value) in [
+        ("--memory", "2KiB"),
+        ("--span-cap", "1"),
+        ("--byte-cap", "1B"),
+    ] {
+        let ended = betrace(
+            &["replay", "--rules", text(&rule), flag, value, text(&input)],
+            None,
+        );
+        assert_eq!(ended.code, 1, "{flag}: {}", ended.stderr);
+        assert_eq!(ended.stdout.lines().count(), 49);
+        assert!(
+            ended.stderr.contains(&format!("raise `{flag}`")),
+            "{flag}: {}",
+            ended.stderr
+        );
+    }
+    for (flags, said) in [
+        (&["--memory", "1TiB"][..], "128GiB"),
+        (&["--memory", "1MiB", "--byte-cap", "2MiB"], "--memory"),
+    ] {
+        let arguments = [&["replay", "--rules", text(&rule)], flags, &[text(&input)]];
+        let ended = betrace(&arguments.concat(), None);
+        assert_eq!(ended.code, 2, "{}", ended.stderr);
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
 }

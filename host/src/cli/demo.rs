@@ -15,9 +15,9 @@ use crate::engine::{Engine, Rule};
 use crate::rules::compile::Source;
 use crate::sinks::format::Format;
 use crate::sinks::paint::{Paint, terminal_width};
-use crate::sinks::stream::Counters;
+use crate::sinks::stream::{Counters, Stream};
 use crate::sinks::text::counted;
-use crate::sinks::{DEFAULT_QUEUE, Target, open};
+use crate::sinks::{DEFAULT_QUEUE, start};
 
 /// The traffic is the same from run to run, so that what is said of it in the documentation can be seen.
 const SEED: u64 = 1;
@@ -60,8 +60,8 @@ pub fn run(args: &DemoArgs) -> Result<Outcome, Failure> {
         paint: Paint::for_stdout(),
         width: terminal_width(),
     };
-    let (sink, writer) =
-        open(&Target::Stdout, format, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
+    let stdout = Stream::new("stdout", format, Box::new(std::io::stdout())).until_closed();
+    let (sink, writer) = start(stdout, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
     let host = Host::start(&config, engine, rules, sink.clone(), format.draws())?;
     let counters = sink.counters();
     drop(sink);
@@ -83,7 +83,7 @@ pub fn run(args: &DemoArgs) -> Result<Outcome, Failure> {
     let played = host.block_on(play(&endpoint, SEED, ended));
     host.stop();
     let written = writer.finish();
-    if counters.reader_gone() {
+    if counters.is_closed() {
         // Who looks at the first lines only (`| head`) has what they wanted.
         return Ok(Outcome::Quiet);
     }

@@ -1,6 +1,7 @@
 //! `betrace replay`: rules over recorded traces, from files or stdin.
 
 use std::io::IsTerminal;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,7 +10,9 @@ use clap::{Args, ValueEnum};
 
 use super::failure::{Failure, Outcome, note};
 use super::rules::{Rules, engine};
-use crate::assemble::limits::Limits;
+use crate::assemble::limits::{
+    LARGEST_MEMORY_BYTES, LARGEST_TRACE_BYTES, Limits, TRACE_BYTES, TRACE_SPANS,
+};
 use crate::assemble::trace::Completion;
 use crate::columns::projection::Table;
 use crate::engine::{Rule, RuleSet};
@@ -17,15 +20,20 @@ use crate::replay::input::{InputError, Source};
 use crate::replay::run::{Options, Replay, Summary};
 use crate::sinks::format::Format;
 use crate::sinks::paint::{Paint, terminal_width};
+use crate::sinks::stream::Stream;
 use crate::sinks::text::counted;
-use crate::sinks::{DEFAULT_QUEUE, Sink, Target, open};
+use crate::sinks::{DEFAULT_QUEUE, Sink, start};
+
+/// Open traces that a replay holds. Nothing completes before the input ends, so this is what it can judge whole: some
+/// twelve million spans, which a developer's machine has room for. It is taken only as the input fills it.
+const MEMORY: &str = "8GiB";
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Inputs hold OTLP traces as protobuf, JSON, or JSON lines as the Collector's file exporter writes them, plain or \
 compressed with gzip or zstd. Which it is, is told from their content. Traces are assembled over all inputs.
 
-Exit code: 0 no rule fired, 1 some did, 2 an error.
+Exit code: 0 no rule fired, 1 some did, 2 an error: an input, or a rule that did not judge all traces.
 
 Examples:
   betrace replay --rules rules/ traces.jsonl
@@ -38,6 +46,15 @@ pub struct ReplayArgs {
     /// How signals are printed [default: text on a terminal, else json]
     #[arg(long, value_enum)]
     format: Option<OutputFormat>,
+    /// Bytes of open traces, which all wait for the end of the inputs; above it the oldest are judged early
+    #[arg(long, value_name = "SIZE", default_value = MEMORY, value_parser = memory)]
+    memory: u64,
+    /// Spans of one trace; one that reaches it is judged early
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), default_value_t = TRACE_SPANS)]
+    span_cap: u32,
+    /// Bytes of one trace; one that reaches it is judged early [default: 32MiB, at most the memory]
+    #[arg(long, value_name = "SIZE", value_parser = byte_cap)]
+    byte_cap: Option<u64>,
     /// Recorded traces; `-` is stdin
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
@@ -52,32 +69,50 @@ pub enum OutputFormat {
 }
 
 pub fn run(args: &ReplayArgs) -> Result<Outcome, Failure> {
+    let limits = limits(args)?;
     let engine = engine(1)?;
     let rules = Rules::load(&engine, &args.rules, Paint::for_stderr().color).some()?;
     let set = Arc::new(RuleSet::new(1, rules.loaded.rules.clone()));
     let format = format(args.format);
-    let (sink, writer) =
-        open(&Target::Stdout, format, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
+    let stdout = Stream::new("stdout", format, Box::new(std::io::stdout())).until_closed();
+    let (sink, writer) = start(stdout, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
     let options = Options {
-        limits: Limits::default(),
+        limits,
         outlines: format.draws(),
         detected_at: unix_now(),
     };
-    let replayed = replay(
-        Replay::new(engine, set.clone(), options),
-        &args.inputs,
-        &sink,
-    );
+    let mut replay = Replay::new(engine, set.clone(), options);
+    let read = read(&mut replay, &args.inputs, &sink);
+    // What came before an input failed is judged all the same.
+    let summary = replay.finish(|batch| {
+        sink.send(batch);
+        if sink.is_closed() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    let counters = sink.counters();
     drop(sink);
-    // What was found before an input failed is printed all the same.
     let written = writer.finish();
-    let summary = replayed?;
+    if counters.is_closed() {
+        // `head` has seen enough, and whatever was written was found.
+        return Ok(Outcome::Found);
+    }
+    if read.is_ok() || summary.requests > 0 {
+        report(&summary, &set);
+    }
+    let all_judged = set.rules.iter().fold(true, |all, rule| judged(rule) && all);
+    read?;
     written.map_err(|error| Failure::of(&error))?;
-    report(&summary, &set);
     if rules.problems() > 0 {
         return Err(
             Failure::new("not all rules ran").help("mend the rules above, or leave them out")
         );
+    }
+    if !all_judged {
+        return Err(Failure::new("not all rules judged all traces")
+            .help("mend the rules that are named above, or lower `--span-cap` or `--byte-cap`"));
     }
     Ok(if summary.signals == 0 {
         Outcome::Quiet
@@ -86,7 +121,8 @@ pub fn run(args: &ReplayArgs) -> Result<Outcome, Failure> {
     })
 }
 
-fn replay(mut replay: Replay, inputs: &[PathBuf], sink: &Sink) -> Result<Summary, Failure> {
+/// Reads all inputs, until one fails or nobody reads the signals any more.
+fn read(replay: &mut Replay, inputs: &[PathBuf], sink: &Sink) -> Result<(), Failure> {
     let mut signals = Vec::new();
     for path in inputs {
         let mut input = Source::new(path).open().map_err(|error| failed(&error))?;
@@ -98,16 +134,48 @@ fn replay(mut replay: Replay, inputs: &[PathBuf], sink: &Sink) -> Result<Summary
                 .push(chunk.bytes, &mut signals)
                 .map_err(|error| failed(&input.broken(chunk.at, error)))?;
             sink.send(std::mem::take(&mut signals));
+            if sink.is_closed() {
+                return Ok(());
+            }
         }
         if !spans {
             note(&format!("warning: {} holds no spans", path.display()));
         }
     }
-    Ok(replay.finish(|batch| sink.send(batch)))
+    Ok(())
 }
 
 fn failed(error: &InputError) -> Failure {
     Failure::of(error).help(error.help())
+}
+
+fn limits(args: &ReplayArgs) -> Result<Limits, Failure> {
+    if args.byte_cap.is_some_and(|cap| cap > args.memory) {
+        return Err(Failure::new("`--byte-cap` is above `--memory`")
+            .help("raise `--memory`: a large trace would push all others out"));
+    }
+    Ok(Limits {
+        memory_bytes: args.memory,
+        trace_spans: args.span_cap,
+        trace_bytes: args.byte_cap.unwrap_or(TRACE_BYTES.min(args.memory)),
+        ..Limits::default()
+    })
+}
+
+fn memory(text: &str) -> Result<u64, String> {
+    at_most(text, LARGEST_MEMORY_BYTES)
+}
+
+fn byte_cap(text: &str) -> Result<u64, String> {
+    at_most(text, LARGEST_TRACE_BYTES)
+}
+
+/// A size from one byte to `most`.
+fn at_most(text: &str, most: u64) -> Result<u64, String> {
+    match crate::config::size(text)? {
+        size if (1..=most).contains(&size) => Ok(size),
+        _ => Err(format!("it must be from 1B to {}GiB", most >> 30)),
+    }
 }
 
 /// What was asked for; else a person's view where a person looks.
@@ -179,15 +247,15 @@ fn report(summary: &Summary, set: &RuleSet) {
         (Completion::Drained, "had no root among these spans"),
         (
             Completion::SpanCap,
-            "reached the bound on spans before completing",
+            "judged early at the bound on spans; raise `--span-cap` to see them whole",
         ),
         (
             Completion::ByteCap,
-            "reached the bound on bytes before completing",
+            "judged early at the bound on bytes; raise `--byte-cap` to see them whole",
         ),
         (
             Completion::Evicted,
-            "did not complete before memory ran short",
+            "judged early as memory ran short; raise `--memory` to see them whole",
         ),
     ] {
         let count = assembly.completed_by(completion);
@@ -208,10 +276,10 @@ fn report(summary: &Summary, set: &RuleSet) {
             ),
         );
     }
-    set.rules.iter().for_each(|rule| faults(rule));
 }
 
-fn faults(rule: &Rule) {
+/// Whether a rule judged all traces; says where it did not.
+fn judged(rule: &Rule) -> bool {
     let counts = rule.counts();
     if counts.all_faults() > 0 {
         let last = rule
@@ -231,6 +299,7 @@ fn faults(rule: &Rule) {
             counted(counts.input_too_large, "trace")
         ));
     }
+    counts.all_faults() == 0 && counts.input_too_large == 0
 }
 
 fn unix_now() -> u64 {

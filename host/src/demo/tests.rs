@@ -68,7 +68,10 @@ impl Demo {
                 .push(request.encode_to_vec().into(), &mut out)
                 .unwrap();
         }
-        let summary = replay.finish(|batch| out.extend(batch));
+        let summary = replay.finish(|batch| {
+            out.extend(batch);
+            std::ops::ControlFlow::Continue(())
+        });
         assert_eq!(summary.traces, traces.len() as u64);
         assert!(summary.unlike.is_empty(), "{:?}", summary.unlike);
         out.into_iter().map(|emission| emission.signal).collect()

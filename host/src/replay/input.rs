@@ -19,6 +19,13 @@ use crate::otlp::json;
 /// Bytes of one request. A Collector writes some megabytes at most; a trace's worth of pretty-printed JSON is far below.
 pub const MAX_REQUEST: usize = 256 << 20;
 
+/// Requests with nothing in them, one after another. An idle exporter sends none, so this many are no recording but an
+/// endless file.
+const EMPTY_REQUESTS: u32 = 100_000;
+
+/// Bytes of a request with nothing in it: a field's tag and a zero.
+const EMPTY_BYTES: usize = 2;
+
 /// Bytes that are read at once.
 const BUFFER: usize = 256 << 10;
 
@@ -73,6 +80,8 @@ pub struct Input {
     splitter: Splitter,
     line: u64,
     offset: u64,
+    /// Empty requests since the last that was not.
+    empty: u32,
     over: bool,
 }
 
@@ -127,6 +136,7 @@ impl Input {
             splitter: Splitter::default(),
             line: 1,
             offset: 0,
+            empty: 0,
             over: false,
         })
     }
@@ -162,6 +172,20 @@ impl Input {
             Layout::Protobuf => self.next_field(),
             Layout::Framed => self.next_frame(),
         }
+    }
+
+    /// Keeps an input of nothing from being read for ever.
+    fn bound_empty(&mut self, chunk: Chunk) -> Result<Chunk, InputError> {
+        self.empty = if chunk.bytes.len() <= EMPTY_BYTES {
+            self.empty + 1
+        } else {
+            0
+        };
+        if self.empty > EMPTY_REQUESTS {
+            let what = format!("more than {EMPTY_REQUESTS} empty requests one after another");
+            return Err(self.broken(chunk.at, what));
+        }
+        Ok(chunk)
     }
 
     fn next_json(&mut self) -> Result<Option<Chunk>, InputError> {
@@ -244,6 +268,9 @@ impl Input {
         let len = len
             .iter()
             .fold(0_u64, |len, byte| len << 8 | u64::from(*byte));
+        if len == 0 {
+            return Err(self.broken(at, "the length of a message is 0"));
+        }
         let frame = self.take(Vec::new(), len, at)?;
         let frame = match sniff::packing(&frame) {
             Packing::Plain => frame,
@@ -357,6 +384,7 @@ impl Iterator for Input {
             return None;
         }
         let next = self.next_chunk().transpose();
+        let next = next.map(|chunk| chunk.and_then(|chunk| self.bound_empty(chunk)));
         self.over = !matches!(next, Some(Ok(_)));
         next
     }

@@ -4,6 +4,7 @@
 //! The bounds on a trace's spans and bytes and on memory hold as in `serve`, and are told in the [`Summary`].
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::assemble::counters::Counters;
@@ -105,16 +106,15 @@ impl Replay {
         }
     }
 
-    /// The input has ended: every trace is complete. Calls `emit` batch by batch.
-    pub fn finish(mut self, mut emit: impl FnMut(Vec<Emission>)) -> Summary {
+    /// The input has ended: every trace is complete. Calls `emit` batch by batch, until it breaks off.
+    pub fn finish(mut self, mut emit: impl FnMut(Vec<Emission>) -> ControlFlow<()>) -> Summary {
         loop {
             let more = self
                 .shard
                 .drain(STANDSTILL, DrainMode::End, &mut self.traces);
             let mut out = Vec::new();
             self.judge_batch(&mut out);
-            emit(out);
-            if !more {
+            if emit(out).is_break() || !more {
                 break;
             }
         }

@@ -183,6 +183,31 @@ fn an_input_ends_after_its_first_error() {
     assert!(input.next().is_none());
 }
 
+#[test]
+fn an_input_of_nothing_ends() {
+    const MOST: usize = 40 << 20;
+    let zeros = || std::io::repeat(0);
+    let fields = || std::io::Cursor::new([0x0a, 0].repeat(MOST / 2));
+    let objects = || std::io::Cursor::new(b"{}\n".repeat(MOST / 3));
+    let ended = |input: Result<Input, InputError>| {
+        let (good, bad): (Vec<_>, Vec<_>) = input.unwrap().partition(Result::is_ok);
+        (good.len(), bad[0].as_ref().unwrap_err().to_string())
+    };
+    let (good, error) = ended(Input::new("zero", zeros()));
+    assert_eq!(
+        (good, error.as_str()),
+        (0, "zero, byte 0: the length of a message is 0")
+    );
+    for input in [Input::new("nil", fields()), Input::new("nil", objects())] {
+        let (good, error) = ended(input);
+        assert_eq!(good, 100_000);
+        assert!(error.contains("empty requests"), "{error}");
+    }
+    // Some that are empty are nothing to mind.
+    let some = [[0x0a, 0].repeat(1000), requests(1)[0].encode_to_vec()].concat();
+    assert!(read(some.repeat(101)).is_ok());
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), head in 0_usize..6) {

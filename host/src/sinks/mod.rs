@@ -114,6 +114,11 @@ impl Sink {
         }
     }
 
+    /// Whether the reader of a stream [`until_closed`](Stream::until_closed) is gone.
+    pub fn is_closed(&self) -> bool {
+        self.counters.is_closed()
+    }
+
     /// What became of the signals so far; it can be read when the sink is gone.
     pub fn counters(&self) -> Arc<stream::Counters> {
         self.counters.clone()
@@ -137,8 +142,12 @@ impl Writer {
 
 fn write(mut stream: Stream, batches: &Receiver<Vec<Emission>>) -> Result<(), WriteError> {
     let mut first_failure = None;
+    let counters = stream.counters();
     for batch in batches {
         if let Err(failure) = stream.write(&batch) {
+            if counters.is_closed() {
+                return Err(failure);
+            }
             // Said once: a full disk would otherwise fill a log as well.
             if first_failure.is_none() {
                 tracing::error!(target = %failure.target, reason = %failure.reason, "can't write signals");

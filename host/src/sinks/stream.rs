@@ -17,6 +17,7 @@ pub struct Stream {
     buffer: Vec<u8>,
     /// The last write failed, so that half a line may stand there.
     torn: bool,
+    until_closed: bool,
     counters: Arc<Counters>,
 }
 
@@ -25,7 +26,7 @@ pub struct Stream {
 pub struct Counters {
     written: AtomicU64,
     lost: AtomicU64,
-    reader_gone: AtomicBool,
+    closed: AtomicBool,
 }
 
 /// A batch could not be written.
@@ -43,8 +44,15 @@ impl Stream {
             out,
             buffer: Vec::new(),
             torn: false,
+            until_closed: false,
             counters: Arc::default(),
         }
+    }
+
+    /// Ends without a word when its reader closes it, as `head` does.
+    pub fn until_closed(mut self) -> Stream {
+        self.until_closed = true;
+        self
     }
 
     pub fn counters(&self) -> Arc<Counters> {
@@ -71,10 +79,10 @@ impl Stream {
                 Ok(())
             }
             Err(error) => {
-                if error.kind() == io::ErrorKind::BrokenPipe {
-                    self.counters.reader_gone.store(true, Relaxed);
-                }
                 self.counters.lose(batch.len());
+                if self.until_closed && error.kind() == io::ErrorKind::BrokenPipe {
+                    self.counters.closed.store(true, Relaxed);
+                }
                 Err(WriteError {
                     target: self.name.clone(),
                     reason: error.to_string(),
@@ -93,9 +101,9 @@ impl Counters {
         self.lost.load(Relaxed)
     }
 
-    /// Nobody reads the pipe any more: nothing that is written to it will ever arrive.
-    pub fn reader_gone(&self) -> bool {
-        self.reader_gone.load(Relaxed)
+    /// The reader of a stream [`until_closed`](Stream::until_closed) is gone.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Relaxed)
     }
 
     pub(super) fn lose(&self, signals: usize) {
