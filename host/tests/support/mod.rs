@@ -6,10 +6,11 @@
     reason = "each test binary uses its own part of this"
 )]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 /// Longer than anything takes on a busy machine; only a failing test waits so long.
@@ -29,6 +30,11 @@ pub struct Serve {
 impl Serve {
     /// Starts it with these arguments, and waits until it listens.
     pub fn start(arguments: &[&str]) -> Serve {
+        Serve::with_environment(arguments, &[])
+    }
+
+    /// As [`start`](Serve::start), with these variables.
+    pub fn with_environment(arguments: &[&str], environment: &[(&str, &str)]) -> Serve {
         let mut command = betrace(&[
             "serve",
             "--otlp-grpc",
@@ -38,6 +44,7 @@ impl Serve {
         ]);
         command
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -76,20 +83,57 @@ impl Serve {
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
-    /// Sends SIGTERM, waits for the end, and answers with the rest of stdout, the rest of stderr, and how it ended.
-    pub fn terminate(mut self) -> (Vec<String>, Vec<String>, ExitStatus) {
+    /// Posts an OTLP request to `/v1/traces` and waits until it is taken.
+    pub fn post(&self, content_type: &str, body: &[u8]) {
+        let mut stream = TcpStream::connect(&self.http).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        write!(
+            stream,
+            "POST /v1/traces HTTP/1.1\r\nhost: {}\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\
+             connection: close\r\n\r\n",
+            self.http,
+            body.len()
+        )
+        .and_then(|()| stream.write_all(body))
+        .expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+
+    /// Waits for a line on stderr that holds `text`.
+    pub fn said(&self, text: &str) -> String {
+        let mut lines = Vec::new();
+        loop {
+            match self.stderr.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(text) => return line,
+                Ok(line) => lines.push(line),
+                Err(_) => panic!("nothing said `{text}`:\n{}", lines.join("\n")),
+            }
+        }
+    }
+
+    /// Sends SIGTERM.
+    pub fn signal_to_end(&self) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill")
             .args(["-TERM", &id])
             .status()
             .expect("kill is there");
         assert!(sent.success());
-        let status = self.child.wait().expect("it is our child");
-        (
-            self.stdout.iter().collect(),
-            self.stderr.iter().collect(),
-            status,
-        )
+    }
+
+    /// Waits for the end, and answers with the rest of stdout, the rest of stderr, and how it ended.
+    pub fn ended(mut self) -> (Vec<String>, Vec<String>, ExitStatus) {
+        // Both end when the process does.
+        let (stdout, stderr) = (rest(&self.stdout), rest(&self.stderr));
+        (stdout, stderr, self.child.wait().expect("it is our child"))
+    }
+
+    /// Sends SIGTERM, and waits as [`ended`](Serve::ended) does.
+    pub fn terminate(self) -> (Vec<String>, Vec<String>, ExitStatus) {
+        self.signal_to_end();
+        self.ended()
     }
 }
 
@@ -126,4 +170,16 @@ pub fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
         }
     });
     receiver
+}
+
+/// All lines up to the end of a stream.
+pub fn rest(lines: &Receiver<String>) -> Vec<String> {
+    let mut all = Vec::new();
+    loop {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) => all.push(line),
+            Err(RecvTimeoutError::Disconnected) => return all,
+            Err(RecvTimeoutError::Timeout) => panic!("it did not end:\n{}", all.join("\n")),
+        }
+    }
 }
