@@ -64,11 +64,17 @@ pub struct Loaded {
 pub enum Problem {
     #[error("{}: {source}; check the file's permissions", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
+    #[error("{}: it is a pipe, a device or a folder; name a file", path.display())]
+    NoFile { path: PathBuf },
     #[error("{}: it is longer than {most} bytes; split it", path.display())]
     TooLarge { path: PathBuf, most: usize },
     /// The compiler's messages, rendered.
     #[error("{text}")]
-    Source { path: PathBuf, text: String },
+    Source {
+        path: PathBuf,
+        text: String,
+        errors: usize,
+    },
     #[error(transparent)]
     Load(#[from] LoadError),
     #[error("{}: the rule `{id}` is already in {}; rename one of them", second.display(), first.display())]
@@ -77,6 +83,16 @@ pub enum Problem {
         first: PathBuf,
         second: PathBuf,
     },
+}
+
+impl Problem {
+    /// How many things are to be mended.
+    pub fn count(&self) -> usize {
+        match self {
+            Problem::Source { errors, .. } => *errors,
+            _ => 1,
+        }
+    }
 }
 
 /// Loads the rules of `files`. A rule that `previous` has in the same version from the same file is taken from there, so
@@ -145,6 +161,7 @@ impl Loading<'_> {
             let texts: Vec<String> = errors.into_iter().map(|message| message.text).collect();
             return Err(Problem::Source {
                 path: path.to_owned(),
+                errors: texts.len(),
                 text: texts.join("\n"),
             });
         }
@@ -179,11 +196,17 @@ impl Loading<'_> {
 }
 
 /// Reads a file that is at most `most` bytes long.
-fn read(path: &Path, most: usize) -> Result<Vec<u8>, Problem> {
+pub fn read(path: &Path, most: usize) -> Result<Vec<u8>, Problem> {
     let unreadable = |source| Problem::Unreadable {
         path: path.to_owned(),
         source,
     };
+    // To open a pipe would wait for its writer.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(Problem::NoFile {
+            path: path.to_owned(),
+        });
+    }
     let mut bytes = Vec::new();
     // One byte more tells a file that is too long, whatever its metadata says.
     File::open(path)
