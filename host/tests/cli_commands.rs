@@ -526,3 +526,85 @@ fn a_trace_that_replay_judges_early_names_the_flag_to_raise() {
         assert!(ended.stderr.contains(said), "{}", ended.stderr);
     }
 }
+
+#[test]
+fn compile_never_harms_a_source_and_writes_whole_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let rule = rule_a_b(folder.path());
+    let source = std::fs::read(&rule).unwrap();
+    let path = |name: &str| text(&folder.path().join(name)).to_owned();
+    let component = path("a-b.wasm");
+    let long = path("long.betrace");
+    std::fs::write(&long, " ".repeat((4 << 20) + 1)).unwrap();
+    assert_eq!(
+        betrace(&["compile", text(&rule), "-o", &component], None).code,
+        0
+    );
+    let good = std::fs::read(&component).unwrap();
+    let no_folder = path("absent/a-b.wasm");
+    for (file, output, said) in [
+        (text(&rule), text(&rule), "a-b.betrace is a rule's source"),
+        (text(&rule), &path("other.betrace"), "a rule's source"),
+        (text(&rule), &no_folder, "absent"),
+        (&component, &path("b.wasm"), "already compiled"),
+        (&long, &path("b.wasm"), "longer than 4194304 bytes"),
+    ] {
+        let ended = betrace(&["compile", file, "-o", output], None);
+        assert_eq!(ended.code, 2, "{}", ended.stderr);
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
+    assert_eq!(std::fs::read(&rule).unwrap(), source);
+    assert!(!folder.path().join("absent").exists());
+
+    // Over what is there, and nothing is left beside it.
+    std::fs::write(&component, "old").unwrap();
+    assert_eq!(
+        betrace(&["compile", text(&rule), "-o", &component], None).code,
+        0
+    );
+    assert_eq!(std::fs::read(&component).unwrap(), good);
+    let mut left: Vec<String> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["a-b.betrace", "a-b.wasm", "long.betrace"]);
+}
+
+#[test]
+fn check_counts_each_problem_and_shows_clauses_as_they_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let rule = folder.path().join("several.betrace");
+    std::fs::write(
+        &rule,
+        "rule several {\n  detect {\n    c.d // not run on\n    and e.f\n  }\n}\n",
+    )
+    .unwrap();
+    let good = betrace(&["check", text(&rule)], None);
+    assert_eq!(good.code, 0, "{}", good.stderr);
+    assert!(
+        good.stdout
+            .contains("    detect {\n      c.d // not run on\n      and e.f\n    }"),
+        "{}",
+        good.stdout
+    );
+    assert_eq!(good.stdout.matches("sees traces with").count(), 1);
+    assert!(
+        good.stdout.contains("\n      and a span"),
+        "{}",
+        good.stdout
+    );
+
+    std::fs::write(
+        &rule,
+        "rule one { detect { spans.where(duration > 500) } }\nrule two { detect { spans.where(duration > 500) } }\n",
+    )
+    .unwrap();
+    let bad = betrace(&["check", text(&rule)], None);
+    assert_eq!(bad.code, 1);
+    assert!(
+        bad.stderr.contains("0 rules in 1 file, 2 problems"),
+        "{}",
+        bad.stderr
+    );
+}

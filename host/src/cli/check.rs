@@ -15,6 +15,9 @@ use crate::sinks::text::{clean, counted};
 /// Triggers of one group that are listed.
 const MAX_TRIGGERS: usize = 6;
 
+/// Lines of one clause that are shown: a screen's worth. Its file has the others.
+const MAX_LINES: usize = 40;
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit code: 0 all rules are all right, 1 some are not, 2 an error.
@@ -87,31 +90,53 @@ fn describe_file(out: &mut String, path: &Path, rules: &[&Rule]) -> std::fmt::Re
             manifest.severity.name()
         )?;
         for clause in &manifest.clauses {
-            let words = clause.text.split_whitespace().collect::<Vec<_>>().join(" ");
             let stable = if clause.stable {
                 ""
             } else {
                 "  (more spans can undo it)"
             };
-            writeln!(
-                out,
-                "    {} {{ {} }}{stable}",
-                clause.kind.name(),
-                clean(&words, 160)
-            )?;
+            describe_clause(out, clause.kind.name(), &clause.text, stable)?;
         }
         if manifest.triggers.is_empty() {
             writeln!(out, "    sees every trace")?;
         }
-        for group in &manifest.triggers {
+        for (index, group) in manifest.triggers.iter().enumerate() {
             let mut names: Vec<String> = group.iter().take(MAX_TRIGGERS).map(trigger).collect();
             if group.len() > MAX_TRIGGERS {
                 names.push(format!("{} more", group.len() - MAX_TRIGGERS));
             }
-            writeln!(out, "    sees traces with {}", names.join(" or "))?;
+            let start = if index == 0 {
+                "sees traces with"
+            } else {
+                "  and"
+            };
+            writeln!(out, "    {start} {}", names.join(" or "))?;
         }
     }
     Ok(())
+}
+
+/// A clause on one line, or line by line as it was written, so that a comment ends where its line does.
+fn describe_clause(out: &mut String, kind: &str, text: &str, stable: &str) -> std::fmt::Result {
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    if let &[line] = &lines[..]
+        && !line.contains("//")
+        && !line.contains('#')
+    {
+        return writeln!(out, "    {kind} {{ {} }}{stable}", clean(line, 160));
+    }
+    writeln!(out, "    {kind} {{")?;
+    for line in lines.iter().take(MAX_LINES) {
+        writeln!(out, "      {}", clean(line, 160))?;
+    }
+    if lines.len() > MAX_LINES {
+        writeln!(out, "      … {} more lines", lines.len() - MAX_LINES)?;
+    }
+    writeln!(out, "    }}{stable}")
 }
 
 fn trigger(trigger: &Trigger) -> String {

@@ -8,7 +8,7 @@ use betrace_dsl::diagnostic::Level;
 use super::failure::{Failure, note};
 use crate::engine::{Engine, EngineLimits};
 use crate::rules::compile::Source;
-use crate::rules::{Compiled, CompiledRule, Loaded, Message, SourceFile, load, sources};
+use crate::rules::{Compiled, CompiledRule, Loaded, Message, Problem, SourceFile, load, sources};
 
 /// Rules that were loaded, and how many things kept others from it.
 #[derive(Debug)]
@@ -37,9 +37,10 @@ impl Rules {
         }
     }
 
-    /// Problems: files without rules, rules that don't compile or load, ids that are there twice.
+    /// Problems: paths without rules, each of the compiler's errors, rules that don't load, ids that are there twice.
     pub fn problems(&self) -> usize {
-        self.path_errors.len() + self.loaded.problems.len()
+        let loaded = self.loaded.problems.iter().map(Problem::count);
+        self.path_errors.len() + loaded.sum::<usize>()
     }
 
     /// Says all that is wrong, loudly, on stderr.

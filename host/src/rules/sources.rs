@@ -41,6 +41,8 @@ pub struct Sources {
 pub enum SourceError {
     #[error("{}: {source}; check the path and its permissions", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
+    #[error("{}: a pipe, a socket or a device; rules are files", path.display())]
+    NoFile { path: PathBuf },
     #[error("{}: neither a `.betrace` nor a `.wasm` file; rename it, or name the folder it is in", path.display())]
     Extension { path: PathBuf },
     #[error("{}: the folder holds no rules; put `.betrace` or `.wasm` files into it", path.display())]
@@ -82,8 +84,8 @@ impl Walk {
                     });
                 }
             }
-            Ok(_) => match kind(path) {
-                Some(kind) => self.file(path, kind),
+            Ok(metadata) => match kind(path) {
+                Some(kind) => self.file(path, kind, &metadata),
                 None => self.found.errors.push(SourceError::Extension {
                     path: path.to_owned(),
                 }),
@@ -114,7 +116,7 @@ impl Walk {
                     let Some(kind) = kind(&entry) else { continue };
                     any = true;
                     match metadata {
-                        Ok(_) => self.file(&entry, kind),
+                        Ok(metadata) => self.file(&entry, kind, &metadata),
                         Err(error) => self.unreadable(&entry, error),
                     }
                 }
@@ -123,7 +125,14 @@ impl Walk {
         any
     }
 
-    fn file(&mut self, path: &Path, kind: SourceKind) {
+    fn file(&mut self, path: &Path, kind: SourceKind, metadata: &fs::Metadata) {
+        // To read a pipe would wait for its writer, for ever.
+        if !metadata.is_file() {
+            self.found.errors.push(SourceError::NoFile {
+                path: path.to_owned(),
+            });
+            return;
+        }
         if self.found.files.len() == FILES {
             if !matches!(self.found.errors.last(), Some(SourceError::TooMany { .. })) {
                 self.found.errors.push(SourceError::TooMany {
@@ -252,6 +261,31 @@ mod tests {
             "absent",
             "No such file or directory (os error 2); check the path and its permissions",
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_named_and_not_read() {
+        let folder = folder(&["a.betrace"]);
+        let socket = folder.path().join("b.betrace");
+        let _bound = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+        let device = folder.path().join("c.wasm");
+        std::os::unix::fs::symlink("/dev/zero", &device).expect("a link");
+        for paths in [
+            vec![folder.path().to_owned()],
+            vec![socket.clone(), device.clone()],
+        ] {
+            let sources = find(&paths);
+            let named: Vec<&Path> = sources
+                .errors
+                .iter()
+                .map(|error| match error {
+                    SourceError::NoFile { path } => path.as_path(),
+                    other => panic!("{other}"),
+                })
+                .collect();
+            assert_eq!(named, [&socket, &device]);
+        }
     }
 
     #[cfg(unix)]
