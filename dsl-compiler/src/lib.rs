@@ -44,6 +44,10 @@ pub struct CompiledRule {
     pub component: Vec<u8>,
 }
 
+/// Rules of a file that are told to be too much for a component, before the others are left alone: finding that out can
+/// take a second for each, and a file has room for thousands.
+const MAX_REFUSED: usize = 16;
+
 /// Compiles a file. `stem` is its name without its ending, the id of a bare body.
 pub fn compile(stem: &str, source: &[u8]) -> Output {
     let (rules, mut diagnostics) = check(stem, source);
@@ -56,13 +60,20 @@ pub fn compile(stem: &str, source: &[u8]) -> Output {
     // `check` has read it, or there are no rules.
     let text = readable(source).unwrap_or_default();
     let mut compiled = Vec::with_capacity(rules.len());
+    let mut refused = 0;
     for rule in &rules {
         match component(rule, text) {
             Ok(component) => compiled.push(CompiledRule {
                 id: rule.id.clone(),
                 component,
             }),
-            Err(diagnostic) => diagnostics.push(diagnostic),
+            Err(diagnostic) => {
+                diagnostics.push(diagnostic);
+                refused += 1;
+            }
+        }
+        if refused >= MAX_REFUSED {
+            break;
         }
     }
     if is_broken(&diagnostics) {

@@ -176,3 +176,38 @@ fn patterns_share_one_bound() {
     assert_eq!(refused.unwrap_err().code.as_str(), "E0315");
     assert!(started.elapsed() < SOON);
 }
+
+#[test]
+fn a_long_text_is_searched_for_a_long_one_in_time() {
+    use betrace_dsl::types::tree::{Pattern, TextOperand};
+    /// Looking from every start would take `LONG * LONG / 4` steps, minutes.
+    const LONG: usize = 2_000_000;
+    let contains = Pattern::Contains(TextOperand::Field(attribute("y")));
+    let rule = detect(Condition::Exists(spans(Predicate::Text(
+        attribute("x"),
+        contains,
+    ))));
+    let of = |text: String, part: String| {
+        let mut span = with(Value::Text(text));
+        let place = span.attributes[0].0;
+        span.attributes
+            .push((place, "y".to_owned(), Value::Text(part)));
+        trace(vec![span])
+    };
+    let part = "a".repeat(LONG / 2) + "b";
+    let traces = [
+        of("a".repeat(LONG), part.clone()),
+        of("a".repeat(LONG) + "b", part),
+        of("abababac".to_owned(), "ababac".to_owned()),
+        of("aabaabaaab".to_owned(), "aabaaa".to_owned()),
+        of("aabaab".to_owned(), "abb".to_owned()),
+        of("a".to_owned(), String::new()),
+        of(String::new(), "a".to_owned()),
+    ];
+    let mut compiled = Compiled::new(&rule, "");
+    let started = Instant::now();
+    let found = compiled.evaluate(&traces);
+    assert!(started.elapsed() < SOON, "took {:?}", started.elapsed());
+    let hits: Vec<bool> = found.iter().map(|found| !found.is_empty()).collect();
+    assert_eq!(hits, [false, true, true, true, false, true, false]);
+}

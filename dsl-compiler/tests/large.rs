@@ -326,3 +326,17 @@ proptest! {
         told(format!("rule a {{ detect {{ spans.where({text}).exists }} }} rule b {{ detect {{ {text} }} }}"));
     }
 }
+
+#[test]
+fn rules_that_are_too_wide_are_told_up_to_a_bound() {
+    let clauses: String = (0..257).map(|n| format!("never {{ s{n} }}\n")).collect();
+    let rules = |count: usize| -> String {
+        let rule = |n| format!("rule r{n} {{ when {{ a }}\n{clauses}}}\n");
+        (0..count).map(rule).collect()
+    };
+    for (count, told) in [(3, 3), (40, 16)] {
+        let output = betrace_dsl::compile("wide", rules(count).as_bytes());
+        assert_eq!(output.diagnostics.len(), told);
+        assert!(output.rules.is_empty());
+    }
+}

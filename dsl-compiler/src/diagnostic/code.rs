@@ -108,6 +108,8 @@ codes! {
     ItemsAsAttribute "W0504" "A dotted name is an attribute, though it reads like a field of events or links.";
     RepeatedElement "W0505" "A tag or an element of a list is given twice.";
     LooksLikeIntrinsic "W0506" "A name is an attribute, though it is nearly that of an intrinsic.";
+    FieldNamesSpans "W0507" "A name is that of spans, though it is that of a field too.";
+    WordIsNoLiteral "W0508" "A bare word is text, though it reads like a literal of another language.";
 }
 
 impl Code {

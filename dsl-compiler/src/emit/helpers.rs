@@ -50,11 +50,11 @@ impl Emitter<'_> {
 
     /// `(address, length, address, length) -> bool`: the first contains the second.
     pub(super) fn contains(&mut self) -> Func {
-        let equal = self.equal_bytes();
+        let (top, allocate) = (self.heap.top, self.heap.allocate);
         *self
             .helpers
             .contains
-            .get_or_insert_with(|| text::contains(&mut self.module, equal))
+            .get_or_insert_with(|| text::contains(&mut self.module, top, allocate))
     }
 
     /// `(address, length, address, length) -> bool`: the first starts with the second.

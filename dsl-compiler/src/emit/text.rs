@@ -2,7 +2,7 @@
 
 use super::I32;
 use super::code::{Code, at};
-use super::module::{Func, Module};
+use super::module::{Func, Global, Module};
 
 /// Address and length, twice.
 const TEXT_PAIR: [wasm_encoder::ValType; 4] = [I32; 4];
@@ -104,32 +104,130 @@ pub(super) fn affix(module: &mut Module, name: &str, equal: Func, at_end: bool) 
     function
 }
 
-pub(super) fn contains(module: &mut Module, equal: Func) -> Func {
+/// By Knuth, Morris and Pratt: both texts may be a trace's, and looking from every start costs one times the other. The
+/// table lies on the heap while it is needed.
+pub(super) fn contains(module: &mut Module, top: Global, allocate: Func) -> Func {
     let function = module.declare("contains", &TEXT_PAIR, &[I32]);
     let mut code = Code::new(4);
     let (a, a_length, b, b_length) = (0, 1, 2, 3);
-    let done = code.block();
-    let next = code.loop_();
-    code.get(a_length).get(b_length);
-    code.op().i32_lt_u();
-    code.br_if(done);
-    code.get(a).get(b).get(b_length).call(equal);
+    let (table, end) = (code.local(I32), code.local(I32));
+    let (index, byte) = (code.local(I32), code.local(I32));
+    let (matched, before) = (code.local(I32), code.local(I32));
+    let search = Search {
+        b,
+        table,
+        matched,
+        byte,
+    };
+    code.get(b_length);
+    code.op().i32_eqz();
     code.if_();
     code.i32(1);
     code.op().return_();
     code.end();
-    // The next start has one byte less before the end.
+    code.get(a_length).get(b_length);
+    code.op().i32_lt_u();
+    code.if_();
+    code.i32(0);
+    code.op().return_();
+    code.end();
+    code.global(top).set(before);
+    code.get(b_length).i32(4);
+    code.op().i32_mul();
+    code.i32(4).call(allocate).set(table);
+
+    // Every prefix's longest end that starts the pattern, by searching the pattern for itself.
+    code.get(table).i32(0);
+    code.op().i32_store(at(0, 2));
+    code.i32(1).set(index);
+    let built = code.block();
+    let next = code.loop_();
+    code.get(index).get(b_length);
+    code.op().i32_ge_u();
+    code.br_if(built);
+    code.get(b).get(index);
+    code.op().i32_add().i32_load8_u(at(0, 0)).local_set(byte);
+    search.step(&mut code);
+    push_slot(&mut code, table, index);
+    code.get(matched);
+    code.op().i32_store(at(0, 2));
+    code.add(index, 1);
+    code.br(next);
+    code.end();
+    code.end();
+
+    code.i32(0).set(matched);
+    code.get(a).get(a_length);
+    code.op().i32_add().local_set(end);
+    let done = code.block();
+    let next = code.loop_();
+    code.get(a).get(end);
+    code.op().i32_ge_u();
+    code.br_if(done);
+    code.get(a);
+    code.op().i32_load8_u(at(0, 0)).local_set(byte);
+    search.step(&mut code);
     code.add(a, 1);
-    code.get(a_length).i32(1);
-    code.op().i32_sub().local_tee(a_length);
-    code.i32(u32::MAX);
+    code.get(matched).get(b_length);
     code.op().i32_ne();
     code.br_if(next);
     code.end();
     code.end();
-    code.i32(0);
+    code.get(before).set_global(top);
+    code.get(matched).get(b_length);
+    code.op().i32_eq();
     module.define(function, code);
     function
+}
+
+/// Locals of a search that is under way.
+struct Search {
+    /// The pattern.
+    b: u32,
+    /// Of every prefix of the pattern, the length of its longest end that starts the pattern.
+    table: u32,
+    /// How many bytes of the pattern the bytes so far end in; fewer than all.
+    matched: u32,
+    /// The byte that comes next.
+    byte: u32,
+}
+
+impl Search {
+    /// Takes the next byte in.
+    fn step(&self, code: &mut Code) {
+        let Search {
+            b,
+            table,
+            matched,
+            byte,
+        } = *self;
+        let shrunk = code.block();
+        let shrink = code.loop_();
+        code.get(b).get(matched);
+        code.op().i32_add().i32_load8_u(at(0, 0));
+        code.get(byte);
+        code.op().i32_eq();
+        code.if_();
+        code.add(matched, 1);
+        code.br(shrunk);
+        code.end();
+        code.get(matched);
+        code.op().i32_eqz();
+        code.br_if(shrunk);
+        code.get(matched).i32(1);
+        code.op().i32_sub().local_set(matched);
+        push_slot(code, table, matched);
+        code.op().i32_load(at(0, 2)).local_set(matched);
+        code.br(shrink);
+        code.end();
+        code.end();
+    }
+}
+
+/// The address of a table's i32.
+fn push_slot(code: &mut Code, table: u32, index: u32) {
+    code.get(table).get(index).i32(2);
+    code.op().i32_shl().i32_add();
 }
 
 pub(super) fn walk(module: &mut Module, width: u32) -> Func {

@@ -137,8 +137,53 @@ pub(super) fn clauses(rule: &tree::Rule, source: &str) -> Vec<Clause> {
         .iter()
         .map(|(kind, clause)| Clause {
             kind: *kind,
-            text: excerpt(source, clause.span.start, clause.span.end).to_owned(),
+            text: on_one_line(excerpt(source, clause.span.start, clause.span.end)),
             stable: stability::stable(rule, *kind, &clause.condition),
         })
         .collect()
+}
+
+/// Source as it is shown with a signal: without comments, each run of white space outside of quotes one blank.
+fn on_one_line(source: &str) -> String {
+    let mut line = String::with_capacity(source.len());
+    let mut rest = source.chars().peekable();
+    let mut apart = false;
+    while let Some(c) = rest.next() {
+        let comment = c == '#' || (c == '/' && rest.peek() == Some(&'/'));
+        if comment {
+            while rest.next_if(|c| *c != '\n').is_some() {}
+        }
+        if comment || c.is_whitespace() {
+            apart = true;
+            continue;
+        }
+        if std::mem::take(&mut apart) && !line.is_empty() {
+            line.push(' ');
+        }
+        line.push(c);
+        if matches!(c, '"' | '\'') {
+            while let Some(inner) = rest.next() {
+                line.push(inner);
+                if inner == '\\' {
+                    line.extend(rest.next());
+                } else if inner == c {
+                    break;
+                }
+            }
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::on_one_line;
+
+    #[test]
+    fn comments_and_line_ends_go_and_quotes_stay() {
+        let source = "a.where( # why\r\n  x == 'b  # \\'c'\t// and so\n\n) > 1 # end";
+        assert_eq!(on_one_line(source), "a.where( x == 'b  # \\'c' ) > 1");
+        assert_eq!(on_one_line("# first\n'open"), "'open");
+        assert_eq!(on_one_line(""), "");
+    }
 }

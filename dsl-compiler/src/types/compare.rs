@@ -8,6 +8,7 @@ use super::names::{self, Type};
 use super::tree::{Comparison, Constant, Field, Items, Operand, Predicate, Source, Table};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::syntax::ast::{self, Expression, ExpressionKind, Name};
+use crate::syntax::is_null;
 
 /// A side of a comparison between fields.
 enum Side<'e> {
@@ -230,6 +231,7 @@ impl Checker<'_, '_> {
             return None;
         }
         let text = self.bare_text(word)?;
+        self.literal_elsewhere(&field, kind, word);
         if intrinsic.is_some() && kind.members().is_empty() {
             let word_text = &word.text;
             self.sink.push(
@@ -254,6 +256,31 @@ impl Checker<'_, '_> {
             span,
         };
         self.field_with(field, kind, &literal, site)
+    }
+
+    /// Warns of `x == null` and `b == True`, which are text.
+    fn literal_elsewhere(&mut self, field: &Field, kind: Type, word: &Name) {
+        if !matches!(kind, Type::Attribute | Type::Text) {
+            return;
+        }
+        let written = word.text.as_str();
+        let name = self.quote(field.span, "x");
+        let lower = written.to_ascii_lowercase();
+        let help = match lower.as_str() {
+            _ if is_null(written) => {
+                format!("of a field that is missing, `missing({name})`")
+            }
+            "true" | "false" => format!("the literal is `{lower}`"),
+            _ => return,
+        };
+        let message = format!("`{written}` is the text \"{written}\" here");
+        self.sink.push(
+            Diagnostic::new(Code::WordIsNoLiteral, word.span, message)
+                .help(help)
+                .help(format!(
+                    "if the text is meant, put it in quotes: `\"{written}\"`"
+                )),
+        );
     }
 
     /// `5 < depth`: on the right of a number an intrinsic, and nothing else.

@@ -1,7 +1,9 @@
 //! Conditions: true or false of a whole trace. A name is a set of spans here.
 
 use super::Checker;
-use super::names::{FUNCTIONS, METHODS, TRACE_FACTS, TRACE_NAMES, later_function};
+use super::names::{
+    self, FUNCTIONS, METHODS, TRACE_FACTS, TRACE_NAMES, later_function, later_method,
+};
 use super::steps::End;
 use super::tree::{Base, Condition, Number, Predicate, Set, Table};
 use crate::diagnostic::{Code, Diagnostic, Span};
@@ -38,7 +40,12 @@ impl Checker<'_, '_> {
                 Some(Condition::Exists(set))
             }
             _ => match self.value(expression)? {
-                Value::Set(set) => Some(Condition::Exists(set)),
+                Value::Set(set) => {
+                    if let ExpressionKind::Name(name) = &expression.kind {
+                        self.field_names_spans(name);
+                    }
+                    Some(Condition::Exists(set))
+                }
                 Value::Condition(condition) => Some(condition),
                 Value::Number(Number::Count(_)) => {
                     let text = self.quote(expression.span, "…");
@@ -50,6 +57,26 @@ impl Checker<'_, '_> {
                 Value::Other(what) => self.not_a_condition(expression.span, what).tell(self),
             },
         }
+    }
+
+    /// Warns of `is_root` and `events.any(…)`, where a name is that of spans.
+    fn field_names_spans(&mut self, name: &Name) {
+        let word = name.text.as_str();
+        let field = names::intrinsic(Table::Spans, word).is_some() || names::items(word).is_some();
+        if name.wildcard || !field {
+            return;
+        }
+        self.sink.push(
+            Diagnostic::new(
+                Code::FieldNamesSpans,
+                name.span,
+                format!("`{word}` names the spans called \"{word}\" here, and is no field"),
+            )
+            .help(format!("fields belong to spans: `spans.any({word}…)`"))
+            .help(format!(
+                "if spans of that name are meant, put it in quotes: `\"{word}\"`"
+            )),
+        );
     }
 
     /// Parts of `and` (`or`), those of the same operator in parentheses included.
@@ -90,8 +117,20 @@ impl Checker<'_, '_> {
             ExpressionKind::Compare(left, comparison, right) => {
                 Value::Condition(self.compare_numbers(left, *comparison, right, span)?)
             }
-            ExpressionKind::In { left, .. } | ExpressionKind::TextTest(left, ..) => {
-                return self.field_test(left, span);
+            ExpressionKind::In {
+                left,
+                negated,
+                items,
+                list,
+            } => match self.value(left)? {
+                Value::Number(count @ Number::Count(_)) => {
+                    Value::Condition(self.count_in(&count, *negated, items, *list)?)
+                }
+                other => return self.field_test(&other, left.span, span),
+            },
+            ExpressionKind::TextTest(left, ..) => {
+                let value = self.value(left)?;
+                return self.field_test(&value, left.span, span);
             }
             ExpressionKind::Not(_) | ExpressionKind::And(_) | ExpressionKind::Or(_) => {
                 Value::Condition(self.condition(expression)?)
@@ -132,6 +171,12 @@ impl Checker<'_, '_> {
         }
         match name.text.split_once('.') {
             Some(("trace", fact)) => self.unknown_trace_name(name.span, fact),
+            Some(("spans", rest)) if later_method(rest).is_some() => {
+                let code = later_method(rest)?;
+                let message = format!("`spans.{rest}` is not supported yet");
+                self.sink.push(Diagnostic::new(code, name.span, message));
+                None
+            }
             Some(("spans", rest)) => {
                 let diagnostic = Diagnostic::new(
                     Code::UnknownTraceName,
@@ -161,6 +206,24 @@ impl Checker<'_, '_> {
                 span,
                 format!("`trace.{fact}` is not supported yet"),
             ));
+            return None;
+        }
+        if matches!(fact, "has" | "count") {
+            self.sink.push(
+                Diagnostic::new(
+                    Code::WrongArguments,
+                    span,
+                    format!("`trace.{fact}` takes one set of spans"),
+                )
+                .help(format!("as in `trace.{fact}(payment.*)`")),
+            );
+            return None;
+        }
+        if METHODS.contains(&fact) {
+            self.sink.push(
+                Diagnostic::new(Code::UnknownTraceName, span, "`trace` is no set of spans")
+                    .help(format!("write `trace.spans.{fact}(…)`")),
+            );
             return None;
         }
         let fact = if fact.len() > 60 { "…" } else { fact };
@@ -194,6 +257,10 @@ impl Checker<'_, '_> {
                         .is_some_and(|call| call.method.text == "where") =>
             {
                 Some(name.text.as_str())
+            }
+            ExpressionKind::Name(name) => {
+                self.field_names_spans(name);
+                None
             }
             _ => None,
         };
@@ -346,8 +413,8 @@ impl Checker<'_, '_> {
     }
 
     /// `service in [a]`, `name contains 'x'` asked of a trace.
-    fn field_test<T>(&mut self, left: &Expression, span: Span) -> Option<T> {
-        let what = match self.value(left)? {
+    fn field_test<T>(&mut self, value: &Value, left: Span, span: Span) -> Option<T> {
+        let what = match value {
             Value::Set(_) => "a set of spans",
             Value::Number(_) => "a number",
             Value::Condition(_) => "true or false",
@@ -357,7 +424,7 @@ impl Checker<'_, '_> {
         self.sink.push(
             Diagnostic::new(
                 Code::SetCompared,
-                left.span,
+                left,
                 format!("this is {what} of the whole trace, and not a field"),
             )
             .help(format!("fields belong to spans: `spans.any({test})`")),

@@ -7,6 +7,9 @@ use super::tree::{Comparison, Condition, Number};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::syntax::ast::{self, Expression, ExpressionKind};
 
+/// Numbers in a list that a count is looked for in: each is a comparison of its own, with the set again.
+const MAX_COUNTS: usize = 64;
+
 impl Checker<'_, '_> {
     pub(super) fn compare_numbers(
         &mut self,
@@ -45,6 +48,77 @@ impl Checker<'_, '_> {
             self.against_zero(against, literal, true, span, "a count")?;
         }
         Some(Condition::Compare(left_number, operator, right_number))
+    }
+
+    /// `spans.count() in [1, 30]`: equal to one of them, or to none.
+    pub(super) fn count_in(
+        &mut self,
+        count: &Number,
+        negated: bool,
+        items: &[Expression],
+        list: Span,
+    ) -> Option<Condition> {
+        if items.is_empty() {
+            self.sink.push(Diagnostic::new(
+                Code::EmptyList,
+                list,
+                "nothing is in an empty list",
+            ));
+            return None;
+        }
+        if items.len() > MAX_COUNTS {
+            let listed = items.len();
+            let message =
+                format!("the list has {listed} numbers for a count, of at most {MAX_COUNTS}");
+            self.sink.push(
+                Diagnostic::new(Code::RuleTooWide, list, message)
+                    .help("compare the count with bounds: `>= 1 and … <= 30`"),
+            );
+            return None;
+        }
+        let operator = match negated {
+            true => Comparison::NotEqual,
+            false => Comparison::Equal,
+        };
+        let mut parts = Vec::with_capacity(items.len());
+        let mut complete = true;
+        for item in items {
+            let number = match item.kind {
+                ExpressionKind::Int(number) => Number::Int(number),
+                ExpressionKind::Float(number) => Number::Float(number),
+                ExpressionKind::Invalid => {
+                    complete = false;
+                    continue;
+                }
+                _ => {
+                    self.sink.push(
+                        Diagnostic::new(
+                            Code::NotALiteral,
+                            item.span,
+                            "a count is only in a list of numbers",
+                        )
+                        .here("no number"),
+                    );
+                    complete = false;
+                    continue;
+                }
+            };
+            let literal = as_float(&number).unwrap_or_default();
+            complete &= self
+                .against_zero(Comparison::Equal, literal, true, item.span, "a count")
+                .is_some();
+            parts.push(Condition::Compare(count.clone(), operator, number));
+        }
+        if !complete {
+            return None;
+        }
+        if parts.len() == 1 {
+            return parts.pop();
+        }
+        Some(match negated {
+            true => Condition::And(parts),
+            false => Condition::Or(parts),
+        })
     }
 
     /// A side, and `true` and `false` as values.

@@ -33,7 +33,10 @@ impl Parser<'_, '_> {
 
     fn argument(&mut self, quantifies: bool) -> Parsed<Expression> {
         if self.binding_starts(quantifies) {
-            return self.later(Code::BindingsNotYet, "names for spans are");
+            return self.later(
+                Code::BindingsNotYet,
+                "names for spans, and quantifiers over them, are",
+            );
         }
         self.condition()
     }

@@ -251,6 +251,9 @@ impl Parser<'_, '_> {
                 self.advance();
                 return self.unexpected("a method");
             }
+            if calls.is_empty() && self.blank_in_a_name() {
+                return self.no_blank_in_a_name();
+            }
             self.advance();
             let method = self.word();
             let mut arguments = None;
@@ -343,7 +346,8 @@ impl Parser<'_, '_> {
 
     fn function(&mut self) -> Parsed<ExpressionKind> {
         let name = self.word();
-        let arguments = self.arguments(false)?;
+        let quantifies = matches!(name.text.as_str(), "any" | "all" | "none" | "count");
+        let arguments = self.arguments(quantifies)?;
         Ok(arguments.map_or(ExpressionKind::Invalid, |arguments| {
             ExpressionKind::Function(name, arguments)
         }))

@@ -15,8 +15,13 @@ impl Parser<'_, '_> {
     /// One setting or body; consumes at least one token.
     pub(super) fn item(&mut self, rule: &mut Rule) {
         let before = self.at;
-        if self.item_inner(rule).is_err() {
-            self.skip_item(before);
+        match self.item_inner(rule) {
+            Err(Told) => self.skip_item(before),
+            // As between the parts of a JSON object.
+            Ok(()) if self.kind() == Kind::Comma => {
+                self.advance();
+            }
+            Ok(()) => {}
         }
         debug_assert!(self.at > before || self.kind() == Kind::End);
     }
@@ -24,6 +29,11 @@ impl Parser<'_, '_> {
     fn item_inner(&mut self, rule: &mut Rule) -> Parsed<()> {
         match (self.kind(), self.kind_at(1)) {
             (Kind::Word, Kind::Colon) => rule.settings.push(self.setting()?),
+            (Kind::Word, Kind::Foreign)
+                if self.text_at(1) == "=" && SETTINGS.contains(&self.text()) =>
+            {
+                return self.setting_with_equals();
+            }
             (Kind::Word, Kind::OpenBrace) => rule.bodies.push(self.body()?),
             (Kind::Word, Kind::Duration) if self.text() == "over" => return self.window(),
             (Kind::Word, _) if self.condition_without_braces() => {
@@ -60,7 +70,7 @@ impl Parser<'_, '_> {
                 format!("expected an operator or the end of the condition, found {found}"),
             )
             .here("expected an operator");
-            return self.fail(diagnostic);
+            return self.fail(self.operator_hint(diagnostic));
         }
         Ok(Body {
             kind: BodyKind::Bare,
@@ -71,7 +81,19 @@ impl Parser<'_, '_> {
 
     /// Whether what follows can follow an item.
     fn item_ends(&self) -> bool {
-        matches!(self.kind(), Kind::End | Kind::CloseBrace) || self.item_starts()
+        matches!(self.kind(), Kind::End | Kind::CloseBrace)
+            || self.item_starts()
+            || self.comma_before_an_item()
+    }
+
+    fn comma_before_an_item(&self) -> bool {
+        let starts = |kind| matches!(kind, Kind::Colon | Kind::OpenBrace);
+        self.kind() == Kind::Comma
+            && match self.kind_at(1) {
+                Kind::End | Kind::CloseBrace => true,
+                Kind::Word => starts(self.kind_at(2)),
+                _ => false,
+            }
     }
 
     fn item_starts(&self) -> bool {
@@ -79,6 +101,7 @@ impl Parser<'_, '_> {
         (word && matches!(self.kind_at(1), Kind::Colon | Kind::OpenBrace))
             || (word && self.text() == "over" && self.kind_at(1) == Kind::Duration)
             || self.declaration_starts()
+            || self.misspelled_rule_starts()
     }
 
     /// To the next item, the end of the rule, or the next rule.

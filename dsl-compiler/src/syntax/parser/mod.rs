@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! file        = bare | { declaration }
-//! bare        = { item }                                    (a rule whose id is the file's stem)
-//! declaration = { "///" … } "rule" id "{" { item } "}"
+//! bare        = { item [ "," ] }                            (a rule whose id is the file's stem)
+//! declaration = { "///" … } "rule" id "{" { item [ "," ] } "}"
 //! id          = word { "." word }
 //! item        = setting | body
 //! setting     = "severity" ":" word | "tags" ":" "[" [ tag { "," tag } [ "," ] ] "]" | "message" ":" text
@@ -32,6 +32,7 @@
 
 mod arguments;
 mod expression;
+pub(crate) mod hint;
 mod item;
 mod later;
 mod name;
@@ -87,6 +88,9 @@ impl Parser<'_, '_> {
                 file.rules.push(self.declaration());
             } else if self.later_declaration_starts() {
                 self.later_declaration();
+            } else if self.misspelled_rule_starts() {
+                self.misspelled_rule();
+                file.rules.push(self.declaration());
             } else {
                 file.rules.push(self.bare());
             }
@@ -107,7 +111,11 @@ impl Parser<'_, '_> {
             broken: false,
         };
         let before = self.troubles();
-        while self.kind() != Kind::End && !self.declaration_starts() && !self.sink.has_enough() {
+        while self.kind() != Kind::End
+            && !self.declaration_starts()
+            && !self.misspelled_rule_starts()
+            && !self.sink.has_enough()
+        {
             if self.kind() == Kind::CloseBrace {
                 let _: Parsed<()> = self.unexpected("a rule or a condition");
                 self.advance();
@@ -340,7 +348,11 @@ impl Parser<'_, '_> {
             match self.kind() {
                 Kind::End | Kind::CloseBrace => self.unclosed(open, name),
                 _ => {
-                    let _: Parsed<()> = self.unexpected(&format!("an operator or {name}"));
+                    let (here, found) = (self.here(), self.found());
+                    let message = format!("expected an operator or {name}, found {found}");
+                    let diagnostic = Diagnostic::new(Code::Unexpected, here, message)
+                        .here(format!("expected an operator or {name}"));
+                    let _: Parsed<()> = self.fail(self.operator_hint(diagnostic));
                 }
             }
         }
