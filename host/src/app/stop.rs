@@ -50,11 +50,9 @@ impl Signals {
     }
 
     /// Ready at the first of them, also where it has come before.
-    pub fn first(self) -> impl Future<Output = ()> {
-        async {
-            // Nothing is sent: the thread lets go of its end.
-            let _ = self.first.await;
-        }
+    pub async fn first(self) {
+        // Nothing is sent: the thread lets go of its end.
+        let _ = self.first.await;
     }
 }
 
