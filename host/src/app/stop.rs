@@ -4,7 +4,6 @@
 //! that lasts as long as the process: it ends a host whose threads or sink are stuck, too.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::io;
 
 use tokio::sync::oneshot;
