@@ -11,6 +11,7 @@ mod support;
 
 use std::fmt::Write;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -92,7 +93,10 @@ fn told(engine: &Arc<Engine>, case: &Path) -> Result<String, String> {
             .push(sketch.encode().into(), &mut emissions)
             .map_err(|error| format!("{}: {error}", sketch.name))?;
     }
-    replay.finish(|batch| emissions.extend(batch));
+    replay.finish(|batch| {
+        emissions.extend(batch);
+        ControlFlow::Continue(())
+    });
 
     let mut signals: Vec<&Signal> = emissions.iter().map(|emission| &emission.signal).collect();
     signals.sort_by(|a, b| a.rule.cmp(&b.rule));
