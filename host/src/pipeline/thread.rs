@@ -176,3 +176,93 @@ impl ShardThread {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use crossbeam_channel::unbounded;
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+    use prost::Message;
+
+    use super::*;
+    use crate::assemble::trace::{Completion, Parcel};
+    use crate::engine::{Engine, EngineLimits};
+    use crate::ingest::Budget;
+    use crate::otlp::request::Request;
+    use crate::otlp::scan::Scan;
+    use crate::signal::judge::Unfinished;
+    use crate::sinks;
+    use crate::sinks::format::Format;
+    use crate::sinks::stream::Stream;
+
+    /// A part of the one trace: a span of this id.
+    fn part(id: u8, parent: Option<u8>, arrived: Instant) -> Routed {
+        let span = Span {
+            trace_id: vec![1; 16],
+            span_id: vec![id; 8],
+            parent_span_id: parent.map_or_else(Vec::new, |parent| vec![parent; 8]),
+            ..Span::default()
+        };
+        let scope_spans = vec![ScopeSpans {
+            spans: vec![span],
+            ..ScopeSpans::default()
+        }];
+        let request = ExportTraceServiceRequest {
+            resource_spans: vec![ResourceSpans {
+                scope_spans,
+                ..ResourceSpans::default()
+            }],
+        };
+        let mut scan = Scan::default();
+        let request =
+            Request::scan(Bytes::from(request.encode_to_vec()), &mut scan).expect("it is OTLP");
+        Routed {
+            parcel: Parcel::whole(Arc::new(request), scan.spans),
+            permit: Arc::new(Budget::new(1).reserve(1).expect("there is room")),
+            arrived,
+        }
+    }
+
+    /// Parts that arrived within `settle` are one trace, however late the thread gets to them.
+    #[test]
+    fn a_thread_that_lags_settles_no_trace_whose_spans_are_queued() {
+        let started = Instant::now()
+            .checked_sub(Duration::from_secs(100))
+            .expect("a clock that reaches back");
+        let (queue, incoming) = unbounded();
+        queue
+            .send(part(1, None, started))
+            .expect("the thread is there");
+        queue
+            .send(part(2, Some(1), started + Duration::from_millis(500)))
+            .expect("the thread is there");
+        drop(queue);
+        let engine = Arc::new(Engine::new(EngineLimits::for_workers(1)).expect("default limits"));
+        let stream = Stream::new("nowhere", Format::Json, Box::new(std::io::sink()));
+        let (sink, _writer) = sinks::start(stream, 1).expect("a thread starts");
+        let shown = Shown::default();
+        let thread = ShardThread {
+            // One part a turn, so that there is a verdict to be had between any two.
+            limits: Limits {
+                settle: Duration::from_secs(1),
+                batch_spans: 1,
+                ..Limits::default()
+            },
+            batch_delay: Duration::ZERO,
+            incoming,
+            judge: Judge::new(engine, Unfinished::Stable, false),
+            rules: Arc::new(Published::new(Vec::new())),
+            sink,
+            clock: Clock { started },
+            shown: shown.clone(),
+        };
+        thread.run();
+        let assembly = shown
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .assembly;
+        assert_eq!(assembly.completed_by(Completion::Root), 1);
+        assert_eq!((assembly.spans, assembly.late), (2, 0));
+    }
+}
