@@ -14,6 +14,8 @@ pub mod demo;
 #[cfg(feature = "engine")]
 pub mod engine;
 pub mod ingest;
+#[cfg(feature = "engine")]
+pub mod live;
 pub mod otlp;
 #[cfg(feature = "engine")]
 pub mod pipeline;

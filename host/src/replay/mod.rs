@@ -4,11 +4,15 @@
 //! files, stdin -> Input (any form of OTLP) -> requests -> one shard -> whole traces -> rules -> signals, Summary
 //! ```
 
+pub mod coverage;
 pub mod input;
+pub mod kept;
 #[cfg(feature = "engine")]
 pub mod run;
 pub mod sniff;
 pub mod split;
+#[cfg(feature = "engine")]
+pub mod verdict;
 
 #[cfg(test)]
 mod tests;

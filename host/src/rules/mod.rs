@@ -8,6 +8,7 @@
 pub mod compile;
 pub mod publication;
 pub mod sources;
+pub mod update;
 
 pub use compile::{Compiled, CompiledRule, Loaded, Message, Problem, load};
 pub use publication::Published;

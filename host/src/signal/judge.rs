@@ -152,7 +152,10 @@ fn signal<R: Requests>(
         evidence_more,
     };
     let outline = context.outlines.then(|| whole.outline(context, &shown));
-    Some(Emission { signal, outline })
+    Some(Emission {
+        signal: signal.into(),
+        outline,
+    })
 }
 
 /// What all signals of one trace say alike.

@@ -1,0 +1,119 @@
+//! What a running host knows of itself, for whoever shows it: the API, the metrics, a terminal.
+//!
+//! ```text
+//! a file is saved -> Library -> Published -> [next batch of every shard]
+//!                            -> Verdict over the ring -> SaveReport -> Book -> API, `dev`, log
+//! ```
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use crate::replay::verdict::{RuleVerdict, Verdict};
+use crate::rules::update::{RuleStatus, Update};
+
+/// Reports that a subscriber may lag behind. A person saves once a second at most.
+pub const REPORTS: usize = 256;
+
+/// What one save led to.
+#[derive(Debug)]
+pub struct SaveReport {
+    /// Counts up from 1; the first is that of the start.
+    pub number: u64,
+    /// When the file was closed or renamed, in Unix nanoseconds.
+    pub saved_at: u64,
+    pub update: Update,
+    /// From the save until the new rules were in force.
+    pub live_after: Duration,
+    /// What the changed rules do to the kept traces; none where no rule changed.
+    pub verdict: Option<Verdict>,
+    /// From the save until the verdict was there.
+    pub verdict_after: Duration,
+}
+
+/// What saves have led to so far.
+#[derive(Debug, Default)]
+pub struct Book {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    statuses: Arc<Vec<RuleStatus>>,
+    /// The latest of each rule.
+    verdicts: HashMap<String, Arc<RuleVerdict>>,
+    counts: Reloads,
+    subscribers: Vec<Sender<Arc<SaveReport>>>,
+}
+
+/// How often rules were loaded anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reloads {
+    /// Looks at files that found another content.
+    pub reloads: u64,
+    /// Files that were broken when they were looked at.
+    pub failures: u64,
+    /// Reports that a subscriber was too slow to take.
+    pub missed: u64,
+}
+
+impl Book {
+    /// Enters a report and how all rules stand after it.
+    pub fn enter(&self, report: SaveReport, statuses: Vec<RuleStatus>) {
+        let report = Arc::new(report);
+        let mut inner = self.lock();
+        inner.counts.reloads += 1;
+        let broken = report.update.files.iter();
+        inner.counts.failures += broken.filter(|file| !file.problems.is_empty()).count() as u64;
+        if let Some(verdict) = &report.verdict {
+            for rule in &verdict.rules {
+                inner
+                    .verdicts
+                    .insert(rule.id.clone(), Arc::new(rule.clone()));
+            }
+        }
+        let ids: std::collections::HashSet<&str> =
+            statuses.iter().map(|status| status.id.as_str()).collect();
+        inner.verdicts.retain(|id, _| ids.contains(id.as_str()));
+        inner.statuses = Arc::new(statuses);
+        let mut missed = 0;
+        inner
+            .subscribers
+            .retain(|subscriber| match subscriber.try_send(report.clone()) {
+                Ok(()) => true,
+                Err(TrySendError::Full(_)) => {
+                    missed += 1;
+                    true
+                }
+                Err(TrySendError::Disconnected(_)) => false,
+            });
+        inner.counts.missed += missed;
+    }
+
+    /// How all rules stand.
+    pub fn statuses(&self) -> Arc<Vec<RuleStatus>> {
+        self.lock().statuses.clone()
+    }
+
+    /// What the latest change of a rule did to the traces that were kept then.
+    pub fn verdict(&self, rule: &str) -> Option<Arc<RuleVerdict>> {
+        self.lock().verdicts.get(rule).cloned()
+    }
+
+    pub fn counts(&self) -> Reloads {
+        self.lock().counts
+    }
+
+    /// Reports from now on.
+    pub fn subscribe(&self) -> Receiver<Arc<SaveReport>> {
+        let (sender, receiver) = bounded(REPORTS);
+        self.lock().subscribers.push(sender);
+        receiver
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

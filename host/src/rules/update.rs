@@ -1,0 +1,67 @@
+//! What a look at the rule files led to.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::compile::Problem;
+use crate::engine::{Rule, RuleSet};
+
+/// What a look at the rule files led to. Whatever could fail has failed before; nothing here is in doubt.
+#[derive(Debug, Default)]
+pub struct Update {
+    /// The files that were looked at and whose content is another, or is wrong.
+    pub files: Vec<FileReport>,
+    /// Rules that are in force and were not, are not any more, or are in another version.
+    pub changes: Vec<Change>,
+    /// The set that was published; none where nothing changed.
+    pub set: Option<Arc<RuleSet>>,
+}
+
+/// What a file's content led to.
+#[derive(Debug)]
+pub struct FileReport {
+    pub path: PathBuf,
+    /// Why rules of it do not run in this version.
+    pub problems: Vec<Problem>,
+    /// Rendered.
+    pub warnings: Vec<String>,
+    /// Rules of it that run on in their last good version, by id.
+    pub kept: Vec<String>,
+    /// The file is gone.
+    pub removed: bool,
+}
+
+/// A rule that changed. At least one side is there.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub id: String,
+    pub path: PathBuf,
+    pub before: Option<Arc<Rule>>,
+    pub after: Option<Arc<Rule>>,
+}
+
+/// How a rule stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleState {
+    /// The file's present version is in force.
+    Active,
+    /// The file's present version is broken, or the file is gone for the moment: the last good one is in force.
+    LastGood,
+    /// The file is broken and there is no good version: nothing is in force. The id is the file's stem.
+    Broken,
+}
+
+/// A rule, or a file that gives none, as it stands.
+#[derive(Clone, Debug)]
+pub struct RuleStatus {
+    pub id: String,
+    pub path: PathBuf,
+    pub state: RuleState,
+    /// In force; none where the state is `Broken`.
+    pub rule: Option<Arc<Rule>>,
+    /// What is wrong with the file as it is, rendered without colour; warnings where nothing is wrong.
+    pub diagnostic: Option<String>,
+}
