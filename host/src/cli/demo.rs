@@ -6,13 +6,14 @@ use std::time::Duration;
 use clap::Args;
 
 use super::failure::{Failure, Outcome, note};
-use super::rules::{compile, engine};
+use super::rules::engine;
 use crate::app::{Host, Signals};
 use crate::config::{self, Config};
 use crate::demo::play::{Played, play};
 use crate::demo::rules::RULES;
 use crate::engine::{Engine, Rule};
 use crate::rules::compile::Source;
+use crate::rules::dsl;
 use crate::sinks::format::Format;
 use crate::sinks::paint::{Paint, terminal_width};
 use crate::sinks::stream::{Counters, Stream};
@@ -121,8 +122,9 @@ fn built_in(engine: &Engine) -> Result<Vec<Arc<Rule>>, Failure> {
             path: name.as_ref(),
             stem,
             bytes: source.as_bytes(),
+            known: &|_| false,
         };
-        let compiled = compile(&source, false);
+        let compiled = dsl::compile(source);
         if let Some(error) = compiled.messages.iter().find(|message| message.error) {
             return Err(Failure::new(error.text.clone()));
         }
