@@ -145,7 +145,7 @@ pub const SETTINGS: &[Setting] = &[
             most: 1 << 28,
         },
         "1000000",
-        "judged traces that each worker remembers, at about 40 bytes each; past it the oldest are forgotten",
+        "judged traces that each worker remembers, at about 60 bytes each; past it the oldest are forgotten",
     ),
     assembly(
         "dead-bytes",

@@ -82,6 +82,7 @@ fn traces(scan: &Scan) -> Vec<Trace> {
                 completion: Completion::Root,
                 missing_parents: 0,
                 dropped: false,
+                root: 0,
             })
         })
         .collect()

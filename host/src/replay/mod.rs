@@ -7,6 +7,7 @@
 pub mod coverage;
 pub mod input;
 pub mod kept;
+pub mod ring;
 #[cfg(feature = "engine")]
 pub mod run;
 pub mod sniff;
