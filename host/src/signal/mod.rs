@@ -5,7 +5,7 @@
 //! ```
 //! One rule and one trace make one signal, whichever and however many clauses broke; its id depends on those two alone.
 
-mod draw;
+pub(crate) mod draw;
 pub mod evidence;
 pub mod judge;
 #[cfg(feature = "engine")]

@@ -168,7 +168,7 @@ impl View {
 }
 
 /// Evidence's values, `name = value`.
-pub(super) fn values(fields: &Fields) -> Vec<String> {
+pub(crate) fn values(fields: &Fields) -> Vec<String> {
     let shown = |value: &Value| match value {
         Value::String(text) => text::clean(text, VALUE),
         other => text::clean(&other.to_string(), VALUE),
@@ -213,7 +213,7 @@ fn doubt(signal: &Signal) -> String {
 }
 
 /// `body` in lines of at most `columns`, broken at spaces where there are any.
-fn wrapped(body: &str, columns: usize) -> Vec<String> {
+pub(crate) fn wrapped(body: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in body.split(' ') {
         let used = lines.last().map_or(0, |line| text::width(line));
