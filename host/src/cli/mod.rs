@@ -5,6 +5,8 @@
 
 pub mod check;
 pub mod compile;
+pub mod completions;
+pub mod config;
 pub mod demo;
 pub mod failure;
 pub mod inspect;
@@ -54,6 +56,10 @@ pub enum Command {
     Inspect(inspect::InspectArgs),
     /// Run rules over recorded traces
     Replay(replay::ReplayArgs),
+    /// Show the settings in effect
+    Config(config::ConfigArgs),
+    /// Print a script with which a shell completes commands and flags
+    Completions(completions::CompletionsArgs),
 }
 
 /// Runs the command of this process's arguments.
@@ -66,6 +72,8 @@ pub fn main() -> ExitCode {
         Command::Compile(args) => compile::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Completions(args) => completions::run(&args),
     };
     match outcome {
         Ok(outcome) => outcome.exit_code(),

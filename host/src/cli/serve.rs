@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::failure::{Failure, Outcome};
-use crate::config::{Config, Flags, Written};
+use crate::config::{self, Flags};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -21,8 +21,7 @@ pub struct ServeArgs {
 }
 
 pub fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
-    let config = Written::collect(&args.flags, std::env::vars_os())
-        .and_then(|written| Config::validate(&written))
+    let (_, config) = config::load(&args.flags, std::env::vars_os(), &[])
         .map_err(|errors| Failure::of(&errors).help("`betrace serve --help` lists all settings"))?;
     config
         .require_rules()
