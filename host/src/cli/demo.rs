@@ -7,13 +7,12 @@ use clap::Args;
 
 use super::failure::{Failure, Outcome, note};
 use super::rules::engine;
-use crate::app::{Host, Signals};
+use crate::app::{Host, Signals, Source};
 use crate::config::{self, Config};
 use crate::demo::play::{Played, play};
 use crate::demo::rules::RULES;
 use crate::engine::{Engine, Rule};
-use crate::rules::compile::Source;
-use crate::rules::dsl;
+use crate::rules::{compile, dsl};
 use crate::sinks::format::Format;
 use crate::sinks::paint::{Paint, terminal_width};
 use crate::sinks::stream::{Counters, Stream};
@@ -63,7 +62,13 @@ pub fn run(args: &DemoArgs) -> Result<Outcome, Failure> {
     };
     let stdout = Stream::new("stdout", format, Box::new(std::io::stdout())).until_closed();
     let (sink, writer) = start(stdout, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
-    let host = Host::start(&config, engine, rules, sink.clone(), format.draws())?;
+    let host = Host::start(
+        &config,
+        engine,
+        Source::Fixed(rules),
+        sink.clone(),
+        format.draws(),
+    )?;
     let counters = sink.counters();
     drop(sink);
     let endpoint = host
@@ -118,7 +123,7 @@ fn built_in(engine: &Engine) -> Result<Vec<Arc<Rule>>, Failure> {
     let mut rules = Vec::new();
     for (name, source) in RULES {
         let stem = name.strip_suffix(".betrace").unwrap_or(name);
-        let source = Source {
+        let source = compile::Source {
             path: name.as_ref(),
             stem,
             bytes: source.as_bytes(),

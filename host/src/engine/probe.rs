@@ -44,7 +44,7 @@ pub fn probe(engine: &Arc<Engine>, rule: &Arc<Rule>) -> Result<(), ProbeError> {
         let traces = traces(&scan);
         let mut columns = Columns::default();
         columns.project(&set.projection, &one, &traces);
-        let mut worker = Worker::new(engine.clone());
+        let mut worker = Worker::with_warm(engine.clone(), 1);
         worker.evaluate(&set, &columns, &traces, &mut Vec::new());
     }
     if let Some(fault) = rule.last_fault() {

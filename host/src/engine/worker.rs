@@ -39,8 +39,14 @@ enum Stop {
 
 impl Worker {
     pub fn new(engine: Arc<Engine>) -> Self {
+        let warm = engine.limits().warm_instances;
+        Self::with_warm(engine, warm)
+    }
+
+    /// A worker beside those that the pool is made for: it keeps no more than so many instances.
+    pub fn with_warm(engine: Arc<Engine>, warm: usize) -> Self {
         Self {
-            warm: Warm::new(engine.limits().warm_instances),
+            warm: Warm::new(warm),
             engine,
             finder: Finder::default(),
             gather: Gather::default(),

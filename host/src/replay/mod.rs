@@ -5,6 +5,8 @@
 //! ```
 
 pub mod coverage;
+#[cfg(feature = "engine")]
+pub mod diff;
 pub mod input;
 pub mod kept;
 pub mod ring;
@@ -12,6 +14,8 @@ pub mod ring;
 pub mod run;
 pub mod sniff;
 pub mod split;
+#[cfg(feature = "engine")]
+pub mod trial;
 #[cfg(feature = "engine")]
 pub mod verdict;
 

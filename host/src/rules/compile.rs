@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::sources::{SourceFile, SourceKind};
-use crate::engine::limits::SPARE_INSTANCES;
+use crate::engine::limits::LOADERS;
 use crate::engine::rule::version;
 use crate::engine::{Engine, LoadError, Rule, RuleSource, probe};
 
@@ -216,7 +216,7 @@ impl Loading<'_> {
         };
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         // Each rule is asked for its manifest in an instance that must be to spare.
-        let threads = cores.min(files.len()).min(SPARE_INSTANCES);
+        let threads = cores.min(files.len()).min(LOADERS);
         std::thread::scope(|scope| {
             for _ in 1..threads {
                 // Where no thread is to be had, the others do its work.
