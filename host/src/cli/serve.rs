@@ -2,8 +2,10 @@
 
 use clap::Args;
 
-use super::failure::{Failure, Outcome};
+use super::failure::{Failure, Outcome, note};
 use crate::config::{self, Flags};
+use crate::telemetry;
+use crate::telemetry::log::Notes;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -26,6 +28,13 @@ pub fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
     config
         .require_rules()
         .map_err(|error| Failure::of(&error))?;
-    crate::app::serve(&config)?;
+    let telemetry = telemetry::start(&config, Notes::Logged)
+        .map_err(|error| Failure::of(&error).help(error.help()))?;
+    let served = crate::app::serve(&config);
+    let lost = telemetry.stop().lost();
+    if lost > 0 {
+        note(&format!("betrace: own spans that were not sent: {lost}"));
+    }
+    served?;
     Ok(Outcome::Quiet)
 }
