@@ -44,6 +44,8 @@ impl Serve {
         ]);
         command
             .args(arguments)
+            // As at a terminal: these tests read what a person does.
+            .env("BETRACE_LOG_FORMAT", "text")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -66,11 +68,11 @@ impl Serve {
                     serve.greeting.join("\n")
                 )
             });
-            if let Some(address) = line.strip_prefix("betrace: OTLP/gRPC on ") {
-                serve.grpc = address.to_owned();
+            if let Some(address) = after(&line, "betrace: OTLP/gRPC on ") {
+                serve.grpc = address;
             }
-            if let Some(address) = line.strip_prefix("betrace: OTLP/HTTP on ") {
-                serve.http = address.to_owned();
+            if let Some(address) = after(&line, "betrace: OTLP/HTTP on ") {
+                serve.http = address;
             }
             serve.greeting.push(line);
         }
@@ -143,6 +145,12 @@ impl Drop for Serve {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The word behind `text` in a line of the log, be that text or JSON.
+fn after(line: &str, text: &str) -> Option<String> {
+    let (_, rest) = line.split_once(text)?;
+    rest.split('"').next().map(str::to_owned)
 }
 
 /// The binary of this build with these arguments.
