@@ -16,7 +16,9 @@ fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
             command.env_remove(name);
         }
     }
-    let command = command.envs(environment.iter().copied());
+    let command = command
+        .env_remove("BETRACE_LOG_FORMAT")
+        .envs(environment.iter().copied());
     command.output().expect("the binary was built")
 }
 

@@ -57,12 +57,18 @@ pub fn takes(text: &str) -> bool {
     logged
 }
 
-/// A note as a line of the log: `warning: ...` and `error: ...` at their level.
+/// A note as a line of the log: `warning: ...` and `error: ...` at their level, and so what a compiler says, which has the
+/// number of the error there.
 fn say(text: &str) {
     let text = text.trim_end();
-    if let Some(text) = text.strip_prefix("error: ") {
+    let after = |word| {
+        let rest = text.strip_prefix(word)?;
+        rest.strip_prefix(": ")
+            .or(rest.starts_with('[').then_some(text))
+    };
+    if let Some(text) = after("error") {
         tracing::error!(target: SAID, "{text}");
-    } else if let Some(text) = text.strip_prefix("warning: ") {
+    } else if let Some(text) = after("warning") {
         tracing::warn!(target: SAID, "{text}");
     } else if !text.is_empty() {
         tracing::info!(target: SAID, "{text}");
@@ -136,6 +142,8 @@ mod tests {
         say("betrace: 2 rules loaded");
         say("warning: nothing listens");
         say("error: a port is in use");
+        say("error[B0101]: a word too much\n --> a.betrace:1:1\n");
+        say("errors come in threes");
         say("");
     }
 
@@ -167,6 +175,12 @@ mod tests {
                 of(["INFO", SAID, "betrace: 2 rules loaded"]),
                 of(["WARN", SAID, "nothing listens"]),
                 of(["ERROR", SAID, "a port is in use"]),
+                of([
+                    "ERROR",
+                    SAID,
+                    "error[B0101]: a word too much\n --> a.betrace:1:1"
+                ]),
+                of(["INFO", SAID, "errors come in threes"]),
             ]
         );
         assert!(log.contains(r#""folder":"rules \"of\" ours""#), "{log}");
@@ -175,7 +189,7 @@ mod tests {
     #[test]
     fn notes_are_shown_whatever_is_asked_for() {
         let log = logged(true, "off", some);
-        assert_eq!(log.lines().count(), 3, "{log}");
+        assert_eq!(log.lines().count(), 5, "{log}");
         let log = logged(false, "betrace=info", some);
         assert!(log.contains("not asked for"), "{log}");
         assert!(!log.contains('\u{1b}'), "{log}");

@@ -44,8 +44,6 @@ impl Serve {
         ]);
         command
             .args(arguments)
-            // As at a terminal: these tests read what a person does.
-            .env("BETRACE_LOG_FORMAT", "text")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -156,7 +154,8 @@ fn after(line: &str, text: &str) -> Option<String> {
 /// The binary of this build with these arguments.
 pub fn betrace(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_betrace"));
-    command.args(arguments);
+    // As at a terminal: these tests read what a person does.
+    command.args(arguments).env("BETRACE_LOG_FORMAT", "text");
     command
 }
 
