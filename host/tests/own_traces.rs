@@ -196,7 +196,11 @@ fn a_request_of_the_api_has_a_span_named_after_its_route() {
         .build()
         .expect("a runtime");
     tracing::subscriber::with_default(subscriber, || {
-        for (method, path) in [("GET", "/api/v1/rules/slow"), ("BREW", "/pot")] {
+        for (method, path) in [
+            ("GET", "/api/v1/rules/slow"),
+            ("BREW", "/pot"),
+            ("GET", "/metrics"),
+        ] {
             let request = Request::builder().method(method).uri(path);
             let request = request.body(Body::empty()).expect("a request");
             runtime
@@ -206,6 +210,7 @@ fn a_request_of_the_api_has_a_span_named_after_its_route() {
     });
     traces.stop(PATIENCE);
     let spans = rest(&taken);
+    assert_eq!(spans.len(), 3, "none of a probe: {spans:#?}");
     let request = named(&spans, "GET /api/v1/rules/{id}");
     assert_eq!(attribute(request, "http.request.method"), "GET");
     assert_eq!(attribute(request, "http.route"), "/api/v1/rules/{id}");

@@ -25,6 +25,7 @@ pub use parse::{duration, size};
 pub use setting::{Group, Kind, Setting};
 pub use settings::SETTINGS;
 pub use show::{Effective, effective, json, toml};
+pub use suggest::nearest;
 pub use validated::{Config, LogFormat, SignalsTarget};
 pub use written::{Origin, Written};
 
