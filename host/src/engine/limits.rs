@@ -54,6 +54,10 @@ pub const WARM_INSTANCES_TOTAL: usize = 12_288;
 /// Instances that live for one call only: rules that are asked for their manifest while the workers run.
 pub const SPARE_INSTANCES: usize = 64;
 
+/// Instances of rules that are tried over kept traces, of all trials together: what live traffic needs must not be taken
+/// for them. A change is two versions, and most saves change one rule.
+pub const TRIAL_INSTANCES: usize = 128;
+
 /// Core modules in one component: a Python rule has 38.
 pub const CORE_INSTANCES: u32 = 64;
 
@@ -157,7 +161,7 @@ impl EngineLimits {
             self.memory_bytes,
             WASM_PAGE,
             1 << 30,
-            "as the pool reserves it for each of up to 12,352 instances",
+            "as the pool reserves it for each of up to 12,480 instances",
         )?;
         between(
             "keep",
@@ -220,7 +224,7 @@ impl EngineLimits {
 
     /// Instances that the pool has room for.
     pub fn instances(&self) -> usize {
-        self.workers * self.warm_instances + SPARE_INSTANCES
+        self.workers * self.warm_instances + SPARE_INSTANCES + TRIAL_INSTANCES
     }
 }
 

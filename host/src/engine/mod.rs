@@ -23,6 +23,7 @@ mod names;
 pub mod rule;
 mod runtime;
 pub mod set;
+pub mod tally;
 mod warm;
 pub mod worker;
 
@@ -34,4 +35,5 @@ pub use manifest::Manifest;
 pub use rule::{LoadError, Rule};
 pub use runtime::{Engine, EngineError};
 pub use set::RuleSet;
+pub use tally::Tried;
 pub use worker::Worker;
