@@ -98,7 +98,7 @@ fn told(engine: &Arc<Engine>, case: &Path) -> Result<String, String> {
         ControlFlow::Continue(())
     });
 
-    let mut signals: Vec<&Signal> = emissions.iter().map(|emission| &emission.signal).collect();
+    let mut signals: Vec<&Signal> = emissions.iter().map(|emission| &*emission.signal).collect();
     signals.sort_by(|a, b| a.rule.cmp(&b.rule));
     let mut out = String::new();
     for (place, sketch) in sketches.iter().enumerate() {

@@ -1,11 +1,13 @@
 //! The one place that knows all stages: a host is servers, a thread a shard, and the rules they share.
 //!
 //! ```text
-//! start: listen -> [shard threads] -> serve
-//! stop:  servers end -> queues close -> threads judge what is open and end -> the sink is let go
+//! start: watch -> load -> listen -> [shard threads] -> [reload and verdict threads] -> serve
+//! stop:  rules stay as they are -> servers end -> queues close -> threads judge what is open and end -> the sink is let go
 //! ```
 
+mod reload;
 mod stop;
+mod watched;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -21,20 +23,33 @@ use crate::assemble::limits::Limits;
 use crate::assemble::trace::Completion;
 use crate::cli::Failure;
 use crate::cli::failure::note;
-use crate::cli::rules::Rules;
 use crate::config::{Config, SignalsTarget};
 use crate::engine::{Engine, EngineLimits, Rule};
 use crate::ingest::{self, Budget, Listeners, Router, Shutdown, Snapshot, Transport, Trigger};
+use crate::live::{Book, SaveReport};
 use crate::pipeline::Judge;
-use crate::pipeline::thread::{Clock, ShardThread, Shown};
+use crate::pipeline::thread::{Ask, Clock, ShardThread, Shown};
+use crate::replay::ring::{Ring, RingLimits};
 use crate::rules::Published;
 use crate::signal::judge::Unfinished;
 use crate::sinks::format::Format;
-use crate::sinks::paint::Paint;
 use crate::sinks::text::counted;
 use crate::sinks::{self, DEFAULT_QUEUE, Sink, Target};
 
+use reload::{Reload, Reloading};
 pub use stop::Signals;
+pub use watched::Watched;
+
+/// Questions that wait for one shard. Each is asked by somebody who waits for the answer.
+const ASKS: usize = 64;
+
+/// Where a host's rules come from.
+pub enum Source {
+    /// These, until it ends.
+    Fixed(Vec<Arc<Rule>>),
+    /// Files, as they are saved.
+    Watched(Box<Watched>),
+}
 
 /// A running host.
 pub struct Host {
@@ -44,9 +59,23 @@ pub struct Host {
     threads: Vec<JoinHandle<()>>,
     shown: Vec<Shown>,
     router: Router,
-    rules: Arc<Published>,
+    live: Live,
+    /// Ended first, and before what it watches with.
+    reloading: Option<Reloading>,
     grpc: Option<SocketAddr>,
     http: Option<SocketAddr>,
+}
+
+/// What a running host shows of itself.
+#[derive(Clone, Debug)]
+pub struct Live {
+    pub engine: Arc<Engine>,
+    pub rules: Arc<Published>,
+    pub ring: Arc<Ring>,
+    pub book: Arc<Book>,
+    /// For each shard, where it is asked of a trace.
+    pub asks: Vec<crossbeam_channel::Sender<Ask>>,
+    pub clock: Clock,
 }
 
 /// What a host did, once it has stopped.
@@ -67,7 +96,7 @@ impl Host {
     pub fn start(
         config: &Config,
         engine: Arc<Engine>,
-        rules: Vec<Arc<Rule>>,
+        source: Source,
         sink: Sink,
         outlines: bool,
     ) -> Result<Host, Failure> {
@@ -87,22 +116,40 @@ impl Host {
         let grpc = address(listeners.grpc.as_ref());
         let http = address(listeners.http.as_ref());
 
-        let rules = Arc::new(Published::new(rules));
-        let clock = Clock::start();
+        let clock = match &source {
+            Source::Fixed(_) => Clock::start(),
+            Source::Watched(watched) => watched.clock,
+        };
+        let first = match &source {
+            Source::Fixed(rules) => rules.clone(),
+            Source::Watched(watched) => watched.library.rules(),
+        };
+        let mut live = Live {
+            engine: engine.clone(),
+            rules: Arc::new(Published::new(first)),
+            ring: Arc::new(Ring::new(&ring_limits(config), config.workers)),
+            book: Arc::new(Book::default()),
+            asks: Vec::new(),
+            clock,
+        };
         let mut queues = Vec::new();
         let mut threads = Vec::new();
         let mut shown = Vec::new();
         for shard in 0..config.workers {
             let (sender, incoming) = bounded(config.shard_queue);
             queues.push(sender);
+            let (asker, asks) = bounded(ASKS);
+            live.asks.push(asker);
             let shows = Shown::default();
             shown.push(shows.clone());
             let thread = ShardThread {
                 limits: limits.clone(),
                 batch_delay: config.batch_delay,
                 incoming,
+                asks,
                 judge: Judge::new(engine.clone(), Unfinished::Stable, outlines),
-                rules: rules.clone(),
+                rules: live.rules.clone(),
+                ring: live.ring.part(shard),
                 sink: sink.clone(),
                 clock,
                 shown: shows,
@@ -116,6 +163,14 @@ impl Host {
             threads.push(thread);
         }
 
+        let reloading = match source {
+            Source::Fixed(_) => None,
+            Source::Watched(watched) => Some(reload(&live, *watched).map_err(|error| {
+                Failure::new(format!(
+                    "can't start the threads that reload rules: {error}"
+                ))
+            })?),
+        };
         let router = Router::new(queues, Budget::new(config.in_flight));
         let (trigger, shutdown) = Shutdown::new();
         let servers = runtime.spawn(ingest::serve(
@@ -131,7 +186,8 @@ impl Host {
             threads,
             shown,
             router,
-            rules,
+            live,
+            reloading,
             grpc,
             http,
         })
@@ -147,9 +203,9 @@ impl Host {
         self.http
     }
 
-    /// The rules in force.
-    pub fn rules(&self) -> &Published {
-        &self.rules
+    /// What it shows of itself.
+    pub fn live(&self) -> &Live {
+        &self.live
     }
 
     /// Runs `future` on this thread while the host serves.
@@ -158,7 +214,8 @@ impl Host {
     }
 
     /// Refuses what is new, judges what has come, and ends. Traces that lack their root are judged for stable clauses only.
-    pub fn stop(self) -> Done {
+    pub fn stop(mut self) -> Done {
+        self.reloading = None;
         self.trigger.fire();
         // A panic of the servers is told by tokio; the threads end all the same.
         let _ = self.runtime.block_on(self.servers);
@@ -192,7 +249,8 @@ pub fn serve(config: &Config) -> Result<(), Failure> {
                 "is memory or address space limited (`ulimit -v`)? fewer `--workers` take less",
             )
         })?;
-    let rules = Rules::load(&engine, &config.rules, Paint::for_stderr().color).some()?;
+    let watched = Watched::open(config, &engine)?.some()?;
+    let count = watched.library.rules().len() as u64;
     let target = match &config.signals {
         SignalsTarget::Stdout => Target::Stdout,
         SignalsTarget::File(path) => Target::File(path.clone()),
@@ -200,11 +258,9 @@ pub fn serve(config: &Config) -> Result<(), Failure> {
     let (sink, writer) =
         sinks::open(&target, Format::Json, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
     let counters = sink.counters();
-    let host = Host::start(config, engine, rules.loaded.rules.clone(), sink, false)?;
-    note(&format!(
-        "betrace: {} loaded",
-        counted(rules.loaded.rules.len() as u64, "rule")
-    ));
+    let source = Source::Watched(Box::new(watched));
+    let host = Host::start(config, engine, source, sink, false)?;
+    note(&format!("betrace: {} loaded", counted(count, "rule")));
     for (address, what) in [
         (host.grpc(), Transport::Grpc),
         (host.http(), Transport::Http),
@@ -215,7 +271,7 @@ pub fn serve(config: &Config) -> Result<(), Failure> {
     }
     host.block_on(stop.first());
     note("betrace: stopping: judging what has come");
-    let set = host.rules().current();
+    let set = host.live().rules.current();
     let done = host.stop();
     let written = writer.finish().map_err(|error| Failure::of(&error));
     report(&done, counters.written(), &set.rules);
@@ -228,6 +284,38 @@ pub fn serve(config: &Config) -> Result<(), Failure> {
         .help("this is a bug in betrace: please report it with what stands above"));
     }
     Ok(())
+}
+
+/// Starts what follows the files, and tells of what was loaded first.
+fn reload(live: &Live, watched: Watched) -> std::io::Result<Reloading> {
+    live.book.stand(watched.library.statuses());
+    live.book.enter(SaveReport {
+        number: 1,
+        saved_at: Clock::unix_ns(),
+        update: watched.update,
+        live_after: watched.took,
+        verdict: None,
+        verdict_after: watched.took,
+    });
+    Reload {
+        library: watched.library,
+        saved: watched.saved,
+        published: live.rules.clone(),
+        engine: live.engine.clone(),
+        ring: live.ring.clone(),
+        book: live.book.clone(),
+        clock: live.clock,
+    }
+    .start(watched.watch)
+}
+
+fn ring_limits(config: &Config) -> RingLimits {
+    RingLimits {
+        memory: config.ring_memory,
+        signalled: config.ring_signalled,
+        turnover: config.ring_turnover,
+        operations: config.ring_operations,
+    }
 }
 
 fn listen(

@@ -5,7 +5,7 @@
 //!                            -> Verdict over the ring -> SaveReport -> Book -> API, `dev`, log
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -60,24 +60,26 @@ pub struct Reloads {
 }
 
 impl Book {
-    /// Enters a report and how all rules stand after it.
-    pub fn enter(&self, report: SaveReport, statuses: Vec<RuleStatus>) {
+    /// Says how all rules stand from now on.
+    pub fn stand(&self, statuses: Vec<RuleStatus>) {
+        let mut inner = self.lock();
+        let ids: HashSet<&str> = statuses.iter().map(|status| status.id.as_str()).collect();
+        inner.verdicts.retain(|id, _| ids.contains(id.as_str()));
+        inner.statuses = Arc::new(statuses);
+    }
+
+    /// Enters what a save led to, and passes it on to whoever subscribed.
+    pub fn enter(&self, report: SaveReport) {
         let report = Arc::new(report);
         let mut inner = self.lock();
         inner.counts.reloads += 1;
-        let broken = report.update.files.iter();
-        inner.counts.failures += broken.filter(|file| !file.problems.is_empty()).count() as u64;
-        if let Some(verdict) = &report.verdict {
-            for rule in &verdict.rules {
-                inner
-                    .verdicts
-                    .insert(rule.id.clone(), Arc::new(rule.clone()));
-            }
+        let files = &report.update.files;
+        let broken = files.iter().filter(|file| !file.problems.is_empty());
+        inner.counts.failures += broken.count() as u64;
+        for rule in report.verdict.iter().flat_map(|verdict| &verdict.rules) {
+            let latest = Arc::new(rule.clone());
+            inner.verdicts.insert(rule.id.clone(), latest);
         }
-        let ids: std::collections::HashSet<&str> =
-            statuses.iter().map(|status| status.id.as_str()).collect();
-        inner.verdicts.retain(|id, _| ids.contains(id.as_str()));
-        inner.statuses = Arc::new(statuses);
         let mut missed = 0;
         inner
             .subscribers

@@ -107,6 +107,10 @@ impl Checker<'_, '_> {
                 .id
                 .as_ref()
                 .map_or(Span::new(0, self.source.len()), |id| id.span),
+            declaration: match rule.id {
+                Some(_) => rule.span,
+                None => Span::new(0, self.source.len()),
+            },
             description: rule.description.clone(),
             severity,
             tags,

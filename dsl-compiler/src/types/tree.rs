@@ -12,6 +12,8 @@ pub struct Rule {
     pub id: String,
     /// Where the id stands, or the whole file.
     pub span: Span,
+    /// The whole declaration, but for the `///` lines.
+    pub declaration: Span,
     /// The `///` lines above it.
     pub description: String,
     /// How bad a finding is.

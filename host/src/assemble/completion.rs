@@ -23,6 +23,7 @@ pub(super) struct Completer {
 pub(super) struct Facts {
     pub(super) missing_parents: u32,
     pub(super) dropped: bool,
+    pub(super) root: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +45,19 @@ impl Completer {
         Facts {
             missing_parents: self.parents.len() as u32,
             dropped,
+            root: self.root(),
         }
+    }
+
+    /// The first span without a parent, else the first whose parent is missing, else (a cycle) the first.
+    fn root(&self) -> u32 {
+        let without = self.keys.iter().position(|key| key.ids.parent.is_none());
+        let missing = |parent: &Parent| self.parents.binary_search(parent).is_ok();
+        let root = without.or_else(|| {
+            let mut keys = self.keys.iter();
+            keys.position(|key| key.ids.parent.as_ref().is_some_and(missing))
+        });
+        root.unwrap_or_default() as u32
     }
 
     /// Removes duplicates from `spans`, and puts the others in order.

@@ -1,12 +1,13 @@
 //! Decided traces, remembered for a while so that late spans don't make a second trace.
 //!
-//! A ring in the order of decision, 24 bytes a trace. Traces are numbered as they are decided; the number is what
+//! A ring in the order of decision, 40 bytes a trace. Traces are numbered as they are decided; the number is what
 //! the table holds. The oldest is forgotten first: by time, or because too many are remembered.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::table::NUMBERS;
+use super::trace::Completion;
 use crate::time::Time;
 
 #[derive(Debug)]
@@ -19,9 +20,14 @@ pub(super) struct Decided {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Remembered {
+pub(super) struct Remembered {
     id: [u8; 16],
-    at: Time,
+    pub(super) at: Time,
+    /// The rule set of the moment.
+    pub(super) generation: u64,
+    /// Spans that came too late.
+    pub(super) late: u32,
+    pub(super) completion: Completion,
 }
 
 impl Decided {
@@ -44,10 +50,39 @@ impl Decided {
     }
 
     /// Remembers a trace and returns its number.
-    pub(super) fn add(&mut self, id: [u8; 16], at: Time) -> u32 {
+    pub(super) fn add(
+        &mut self,
+        id: [u8; 16],
+        at: Time,
+        completion: Completion,
+        generation: u64,
+    ) -> u32 {
         let number = self.first.wrapping_add(self.remembered.len() as u32) % NUMBERS;
-        self.remembered.push_back(Remembered { id, at });
+        self.remembered.push_back(Remembered {
+            id,
+            at,
+            generation,
+            late: 0,
+            completion,
+        });
         number
+    }
+
+    /// Spans of a remembered trace came too late.
+    pub(super) fn came_late(&mut self, number: u32, spans: usize) {
+        let at = number.wrapping_sub(self.first) % NUMBERS;
+        if let Some(trace) = self.remembered.get_mut(at as usize) {
+            let spans = u32::try_from(spans).unwrap_or(u32::MAX);
+            trace.late = trace.late.saturating_add(spans);
+        }
+    }
+
+    /// Spans of the trace that was decided last came too late.
+    pub(super) fn newest_came_late(&mut self, spans: usize) {
+        if let Some(trace) = self.remembered.back_mut() {
+            let spans = u32::try_from(spans).unwrap_or(u32::MAX);
+            trace.late = trace.late.saturating_add(spans);
+        }
     }
 
     #[inline]
@@ -79,7 +114,7 @@ impl Decided {
     }
 
     #[inline]
-    fn get(&self, number: u32) -> Option<&Remembered> {
+    pub(super) fn get(&self, number: u32) -> Option<&Remembered> {
         let at = number.wrapping_sub(self.first) % NUMBERS;
         self.remembered.get(at as usize)
     }
@@ -99,7 +134,7 @@ mod tests {
         decided.first = NUMBERS - 2;
         let numbers: Vec<u32> = (0..4_u8)
             .map(|i| {
-                let number = decided.add([i; 16], Time(0));
+                let number = decided.add([i; 16], Time(0), Completion::Root, 1);
                 assert!(decided.is(number, &[i; 16]));
                 number
             })

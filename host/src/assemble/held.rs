@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::open::DROPPED;
-use super::trace::{Parcel, SpanRef, span_bytes};
+use super::trace::{Parcel, Requests, SpanRef, span_bytes};
 use crate::otlp::request::Request;
 use crate::otlp::scan::{Range, Run};
 
@@ -47,6 +47,12 @@ struct Held {
     spans: u64,
     dead: u64,
     rest: u64,
+}
+
+impl Requests for HeldRequests {
+    fn request(&self, index: u32) -> &Request {
+        HeldRequests::request(self, index)
+    }
 }
 
 impl HeldRequests {

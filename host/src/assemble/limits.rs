@@ -24,7 +24,7 @@ pub const MEMORY_BYTES: u64 = 512 << 20;
 /// A retry or a slow exporter comes within minutes.
 pub const REMEMBER: Duration = Duration::from_secs(600);
 
-/// At about 40 bytes each. Ten minutes of 1,700 traces a second.
+/// At about 60 bytes each. Ten minutes of 1,700 traces a second.
 pub const REMEMBER_TRACES: u32 = 1_000_000;
 
 /// Enough that a rule call's fixed cost is small against its spans.

@@ -12,8 +12,9 @@
 //! [`shard`] the stage itself; [`limits`] its bounds; [`counters`] what it tells;
 //! `open` open traces, `table` id to trace, `decided` remembered verdicts, `deadlines` who is due,
 //! `verdict` complete or not, `completion` deduplicated and ordered, `duplicates` caps that retries can't trip,
-//! `held` which bytes are still needed, `compact` copying the last spans out of a request.
+//! `held` which bytes are still needed, [`copy`] spans of many requests into one, `compact` the last spans out of a request.
 
+pub mod copy;
 pub mod counters;
 pub mod limits;
 pub mod shard;

@@ -11,6 +11,7 @@
 mod arrival;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use hashbrown::HashMap;
 
@@ -44,10 +45,28 @@ pub enum DrainMode {
     End,
 }
 
+/// Where a trace is, as far as a shard knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// No span of it came, or it was forgotten since.
+    Never,
+    /// Its spans are being gathered.
+    Open { spans: u64, age: Duration },
+    Judged {
+        completion: Completion,
+        /// The rule set that judged it.
+        generation: u64,
+        /// Spans that came too late to be judged.
+        late: u32,
+        ago: Duration,
+    },
+}
+
 #[derive(Debug)]
 pub struct Shard {
     limits: Limits,
     now: Time,
+    generation: u64,
     traces: OpenTraces,
     table: Table,
     decided: Decided,
@@ -67,6 +86,7 @@ impl Shard {
     pub fn new(limits: Limits) -> Shard {
         Shard {
             now: Time::default(),
+            generation: 0,
             traces: OpenTraces::default(),
             table: Table::default(),
             decided: Decided::new(limits.remember, limits.remember_traces),
@@ -79,6 +99,42 @@ impl Shard {
             counters: Counters::default(),
             limits,
         }
+    }
+
+    /// The rule set that judges traces which complete from now on; it is remembered with them.
+    pub fn set_generation(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+
+    /// Where a trace is.
+    pub fn whereabouts(&self, id: &[u8; 16]) -> Whereabouts {
+        let hash = self.table.hash(id);
+        let place = self.table.find(hash, |place| match place {
+            Place::Open(index) => self.traces.is(index, id),
+            Place::Decided(number) => self.decided.is(number, id),
+        });
+        let open = |index| {
+            let open = self.traces.get(index)?;
+            Some(Whereabouts::Open {
+                spans: open.spans.len() as u64,
+                age: self.now.since(open.opened),
+            })
+        };
+        let judged = |number| {
+            let trace = self.decided.get(number)?;
+            Some(Whereabouts::Judged {
+                completion: trace.completion,
+                generation: trace.generation,
+                late: trace.late,
+                ago: self.now.since(trace.at),
+            })
+        };
+        let known = match place {
+            Some(Place::Open(index)) => open(index),
+            Some(Place::Decided(number)) => judged(number),
+            None => None,
+        };
+        known.unwrap_or(Whereabouts::Never)
     }
 
     /// Takes the spans of a request. Traces that come to a cap or have to go for want of memory are complete after this
@@ -308,7 +364,7 @@ impl Shard {
         for &span in &spans {
             self.requests.give(span);
         }
-        self.remember(open.id, index);
+        self.remember(open.id, index, completion);
         self.counters.completed[completion as usize] += 1;
         Some(Trace {
             id: open.id,
@@ -316,16 +372,18 @@ impl Shard {
             completion,
             missing_parents: facts.missing_parents,
             dropped: facts.dropped,
+            root: facts.root,
         })
     }
 
-    fn remember(&mut self, id: [u8; 16], index: u32) {
+    fn remember(&mut self, id: [u8; 16], index: u32, completion: Completion) {
         let hash = self.table.hash(&id);
         if self.decided.is_off() {
             self.table.remove(hash, Place::Open(index));
             return;
         }
-        let number = self.decided.add(id, self.now);
+        let generation = self.generation;
+        let number = self.decided.add(id, self.now, completion, generation);
         self.table
             .replace(hash, Place::Open(index), Place::Decided(number));
         if let Some((id, number)) = self.decided.forget_surplus() {

@@ -77,6 +77,14 @@ impl Table {
         }
     }
 
+    /// The place of the trace for which `same` holds.
+    pub(super) fn find(&self, hash: u32, same: impl Fn(Place) -> bool) -> Option<Place> {
+        let found = self.entries.find(widen(hash), |entry| {
+            entry.hash == hash && same(unpack(entry.place))
+        });
+        found.map(|entry| unpack(entry.place))
+    }
+
     /// Moves a trace to another place.
     pub(super) fn replace(&mut self, hash: u32, from: Place, to: Place) {
         let from = pack(from);

@@ -124,4 +124,6 @@ pub struct Trace {
     pub missing_parents: u32,
     /// Some span says that it dropped attributes, events or links.
     pub dropped: bool,
+    /// Index of the span without a parent, or else of one whose parent is missing; where there are several, the first.
+    pub root: u32,
 }

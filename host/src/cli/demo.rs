@@ -6,13 +6,13 @@ use std::time::Duration;
 use clap::Args;
 
 use super::failure::{Failure, Outcome, note};
-use super::rules::{compile, engine};
-use crate::app::{Host, Signals};
+use super::rules::engine;
+use crate::app::{Host, Signals, Source};
 use crate::config::{self, Config};
 use crate::demo::play::{Played, play};
 use crate::demo::rules::RULES;
 use crate::engine::{Engine, Rule};
-use crate::rules::compile::Source;
+use crate::rules::{compile, dsl};
 use crate::sinks::format::Format;
 use crate::sinks::paint::{Paint, terminal_width};
 use crate::sinks::stream::{Counters, Stream};
@@ -62,7 +62,13 @@ pub fn run(args: &DemoArgs) -> Result<Outcome, Failure> {
     };
     let stdout = Stream::new("stdout", format, Box::new(std::io::stdout())).until_closed();
     let (sink, writer) = start(stdout, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
-    let host = Host::start(&config, engine, rules, sink.clone(), format.draws())?;
+    let host = Host::start(
+        &config,
+        engine,
+        Source::Fixed(rules),
+        sink.clone(),
+        format.draws(),
+    )?;
     let counters = sink.counters();
     drop(sink);
     let endpoint = host
@@ -117,12 +123,13 @@ fn built_in(engine: &Engine) -> Result<Vec<Arc<Rule>>, Failure> {
     let mut rules = Vec::new();
     for (name, source) in RULES {
         let stem = name.strip_suffix(".betrace").unwrap_or(name);
-        let source = Source {
+        let source = compile::Source {
             path: name.as_ref(),
             stem,
             bytes: source.as_bytes(),
+            known: &|_| false,
         };
-        let compiled = compile(&source, false);
+        let compiled = dsl::compile(source);
         if let Some(error) = compiled.messages.iter().find(|message| message.error) {
             return Err(Failure::new(error.text.clone()));
         }

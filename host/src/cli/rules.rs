@@ -3,12 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use betrace_dsl::diagnostic::Level;
-
 use super::failure::{Failure, note};
 use crate::engine::{Engine, EngineLimits};
-use crate::rules::compile::Source;
-use crate::rules::{Compiled, CompiledRule, Loaded, Message, Problem, SourceFile, load, sources};
+use crate::rules::{Loaded, Problem, SourceFile, dsl, load, sources};
 
 /// Rules that were loaded, and how many things kept others from it.
 #[derive(Debug)]
@@ -17,23 +14,20 @@ pub struct Rules {
     pub files: Vec<SourceFile>,
     /// Paths that gave no file, said in full.
     pub path_errors: Vec<String>,
+    color: bool,
 }
 
 impl Rules {
     /// Finds and loads the rules of `paths`. Problems are returned, not printed.
-    pub fn load(engine: &Engine, paths: &[PathBuf], color: bool) -> Rules {
+    pub fn load(engine: &Arc<Engine>, paths: &[PathBuf], color: bool) -> Rules {
         let found = sources::find(paths);
-        let loaded = load(
-            engine,
-            &found.files,
-            &|source| compile(&source, color),
-            None,
-        );
+        let loaded = load(engine, &found.files, &dsl::compile);
         let path_errors = found.errors.iter().map(ToString::to_string).collect();
         Rules {
             loaded,
             files: found.files,
             path_errors,
+            color,
         }
     }
 
@@ -46,19 +40,17 @@ impl Rules {
     /// Says all that is wrong, loudly, on stderr.
     pub fn report(&self) {
         for warning in &self.loaded.warnings {
-            note(warning);
+            note(if self.color {
+                &warning.painted
+            } else {
+                &warning.text
+            });
         }
         for error in &self.path_errors {
             note(&format!("error: {error}"));
         }
         for problem in &self.loaded.problems {
-            let text = problem.to_string();
-            // What the compiler renders says itself that it is an error.
-            note(&if text.starts_with("error") || text.contains("\nerror") {
-                text
-            } else {
-                format!("error: {text}")
-            });
+            note(&problem.rendered(self.color));
         }
     }
 
@@ -85,26 +77,4 @@ pub fn engine(workers: usize) -> Result<Arc<Engine>, Failure> {
     engine.map(Arc::new).map_err(|error| {
         Failure::of(&error).help("is memory or address space limited (`ulimit -v`)?")
     })
-}
-
-/// Compiles the source of one file, its diagnostics rendered for a person.
-pub fn compile(source: &Source<'_>, color: bool) -> Compiled {
-    let output = betrace_dsl::compile(source.stem, source.bytes);
-    let path = source.path.display().to_string();
-    let text = String::from_utf8_lossy(source.bytes);
-    let message = |diagnostic: &betrace_dsl::diagnostic::Diagnostic| Message {
-        error: diagnostic.level == Level::Error,
-        text: diagnostic.render(&path, &text, color),
-    };
-    Compiled {
-        messages: output.diagnostics.iter().map(message).collect(),
-        rules: output
-            .rules
-            .into_iter()
-            .map(|rule| CompiledRule {
-                id: rule.id,
-                component: rule.component,
-            })
-            .collect(),
-    }
 }

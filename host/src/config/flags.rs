@@ -93,6 +93,8 @@ fn value_name(kind: Kind) -> &'static str {
         Kind::Address => "ADDRESS",
         Kind::Paths => "PATH",
         Kind::Signals => "TARGET",
+        Kind::Choice { .. } => "WORD",
+        Kind::Endpoint => "URL",
         Kind::Duration { .. } => "DURATION",
         Kind::Size { .. } | Kind::AutoSize { .. } => "SIZE",
         Kind::Count { .. } | Kind::AutoCount { .. } => "COUNT",

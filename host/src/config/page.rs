@@ -34,6 +34,12 @@ fn range(setting: &Setting) -> String {
         (Kind::Address, _) => "host:port, `off`".to_owned(),
         (Kind::Paths, _) => "paths".to_owned(),
         (Kind::Signals, _) => "`stdout`, a file".to_owned(),
+        (Kind::Choice { of }, _) => of
+            .iter()
+            .map(|word| format!("`{word}`"))
+            .collect::<Vec<_>>()
+            .join(", "),
+        (Kind::Endpoint, _) => "a URL, `off`".to_owned(),
         (kind, Some((least, most))) => format!("{}, {}", kind.show(least), kind.show(most)),
         (_, None) => String::new(),
     }

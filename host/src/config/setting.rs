@@ -24,6 +24,8 @@ pub enum Group {
     Servers,
     Batches,
     Rules,
+    Live,
+    Api,
 }
 
 /// What a setting holds. Ranges are inclusive.
@@ -35,6 +37,10 @@ pub enum Kind {
     Paths,
     /// `stdout` or a file.
     Signals,
+    /// One of these words.
+    Choice { of: &'static [&'static str] },
+    /// `http://host:port`, or `off`.
+    Endpoint,
     /// Such as `500ms`; the range in milliseconds.
     Duration { least: u64, most: u64 },
     /// Such as `64MiB`; the range in bytes.
@@ -71,12 +77,14 @@ impl Setting {
 }
 
 impl Group {
-    pub const ALL: [Group; 5] = [
+    pub const ALL: [Group; 7] = [
         Group::General,
         Group::Assembly,
         Group::Servers,
         Group::Batches,
         Group::Rules,
+        Group::Live,
+        Group::Api,
     ];
 
     pub fn title(self) -> &'static str {
@@ -86,6 +94,8 @@ impl Group {
             Group::Servers => "Servers",
             Group::Batches => "Batches",
             Group::Rules => "Rules",
+            Group::Live => "Live rules",
+            Group::Api => "API",
         }
     }
 }
@@ -102,7 +112,9 @@ impl Kind {
             | Kind::Count { least, most }
             | Kind::AutoSize { least, most }
             | Kind::AutoCount { least, most } => Some((least, most)),
-            Kind::Address | Kind::Paths | Kind::Signals => None,
+            Kind::Address | Kind::Paths | Kind::Signals | Kind::Choice { .. } | Kind::Endpoint => {
+                None
+            }
         }
     }
 

@@ -40,6 +40,32 @@ pub const SETTINGS: &[Setting] = &[
         "where OTLP/HTTP listens; `off` for nowhere",
     ),
     general(
+        "api",
+        Kind::Address,
+        "127.0.0.1:4320",
+        "where the HTTP API listens; it shows what traces hold, so mind who reaches it; `off` for nowhere",
+    ),
+    general(
+        "health",
+        Kind::Address,
+        "off",
+        "where `/healthz`, `/readyz` and `/metrics` listen beside the API, for a kubelet and Prometheus; no other data there",
+    ),
+    general(
+        "log-format",
+        Kind::Choice {
+            of: &["auto", "text", "json"],
+        },
+        "auto",
+        "how the log is written to stderr; `auto` is text on a terminal and JSON off it",
+    ),
+    general(
+        "traces-endpoint",
+        Kind::Endpoint,
+        "off",
+        "where the host's own traces go by OTLP/gRPC, such as `http://collector:4317`; never to itself",
+    ),
+    general(
         "workers",
         Kind::AutoCount {
             least: 1,
@@ -119,7 +145,7 @@ pub const SETTINGS: &[Setting] = &[
             most: 1 << 28,
         },
         "1000000",
-        "judged traces that each worker remembers, at about 40 bytes each; past it the oldest are forgotten",
+        "judged traces that each worker remembers, at about 60 bytes each; past it the oldest are forgotten",
     ),
     assembly(
         "dead-bytes",
@@ -339,6 +365,133 @@ pub const SETTINGS: &[Setting] = &[
         "auto",
         "instances that one worker keeps between calls; `auto` is 4096, or the worker's share of 12288",
     ),
+    live(
+        "watch-poll",
+        Kind::Duration {
+            least: 10,
+            most: HOUR,
+        },
+        "2s",
+        "how often rule folders are looked at beside the file system's own events, which network file systems don't send",
+    ),
+    live(
+        "save-quiet",
+        Kind::Duration {
+            least: 0,
+            most: MINUTE,
+        },
+        "3ms",
+        "how long no further file is saved before the saved ones are loaded, so that many at once are one change",
+    ),
+    live(
+        "removal-delay",
+        Kind::Duration {
+            least: 0,
+            most: HOUR,
+        },
+        "250ms",
+        "how long a rule has to be gone from all files before it is out of force; editors take files away for a moment",
+    ),
+    live(
+        "ring-memory",
+        Kind::Size {
+            least: 0,
+            most: TIB,
+        },
+        "256MiB",
+        "recent traces that a changed rule is tried on: half the newest, half a sample of each root operation; 0 keeps none",
+    ),
+    live(
+        "ring-signalled",
+        Kind::Size {
+            least: 0,
+            most: TIB,
+        },
+        "256MiB",
+        "recent traces that broke a rule, which are kept apart; 0 keeps them with the others",
+    ),
+    live(
+        "ring-turnover",
+        Kind::Duration {
+            least: 0,
+            most: 24 * HOUR,
+        },
+        "8s",
+        "the newest traces are all kept unless they would be replaced within this time; then a part of them is, and the rest \
+         counted",
+    ),
+    live(
+        "ring-operations",
+        Kind::Count {
+            least: 1,
+            most: 1_000_000,
+        },
+        "10000",
+        "root operations (service and span name) of which traces are sampled apart; further ones share one sample",
+    ),
+    api(
+        "recent-signals",
+        Kind::Count {
+            least: 1,
+            most: 10_000_000,
+        },
+        "10000",
+        "signals that the API has at hand; older ones are forgotten",
+    ),
+    api(
+        "recent-bytes",
+        Kind::Size {
+            least: KIB,
+            most: TIB,
+        },
+        "64MiB",
+        "what those signals take of memory",
+    ),
+    api(
+        "api-connections",
+        Kind::Count {
+            least: 1,
+            most: 1_000_000,
+        },
+        "256",
+        "open connections of the API and of the health listener each; more are closed at once",
+    ),
+    api(
+        "api-streams",
+        Kind::Count {
+            least: 1,
+            most: 1_000_000,
+        },
+        "64",
+        "streams of signals at a time; more are answered with 503",
+    ),
+    api(
+        "api-body",
+        Kind::Size {
+            least: KIB,
+            most: GIB,
+        },
+        "1MiB",
+        "the body of a request to the API",
+    ),
+    api(
+        "try-at-once",
+        Kind::Count {
+            least: 1,
+            most: 1_024,
+        },
+        "1",
+        "rules that are checked or tried for clients at a time, each on a core of its own; more are answered with 429",
+    ),
+    api(
+        "try-timeout",
+        Kind::Duration {
+            least: 1,
+            most: HOUR,
+        },
+        "5s",
+        "how long a client waits for what a rule would find",
+    ),
 ];
 
 const fn general(
@@ -410,6 +563,36 @@ const fn rules(
     Setting {
         name,
         group: Group::Rules,
+        kind,
+        default,
+        about,
+    }
+}
+
+const fn live(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    about: &'static str,
+) -> Setting {
+    Setting {
+        name,
+        group: Group::Live,
+        kind,
+        default,
+        about,
+    }
+}
+
+const fn api(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    about: &'static str,
+) -> Setting {
+    Setting {
+        name,
+        group: Group::Api,
         kind,
         default,
         about,

@@ -19,6 +19,11 @@ pub struct Config {
     pub signals: SignalsTarget,
     pub otlp_grpc: Option<String>,
     pub otlp_http: Option<String>,
+    pub api: Option<String>,
+    pub health: Option<String>,
+    pub log_format: LogFormat,
+    /// An `http` URL.
+    pub traces_endpoint: Option<String>,
     pub workers: usize,
 
     pub settle: Duration,
@@ -60,6 +65,32 @@ pub struct Config {
     pub rule_component: usize,
     /// None: as many as the engine finds right for the number of workers.
     pub warm_instances: Option<usize>,
+
+    pub watch_poll: Duration,
+    pub save_quiet: Duration,
+    pub removal_delay: Duration,
+    pub ring_memory: usize,
+    pub ring_signalled: usize,
+    pub ring_turnover: Duration,
+    pub ring_operations: usize,
+
+    pub recent_signals: usize,
+    pub recent_bytes: usize,
+    pub api_connections: usize,
+    pub api_streams: usize,
+    pub api_body: usize,
+    pub try_at_once: usize,
+    pub try_timeout: Duration,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON off it.
+    #[default]
+    Auto,
+    Text,
+    Json,
 }
 
 /// Where signals go.
@@ -185,6 +216,10 @@ impl Reader<'_> {
             signals: self.signals("signals"),
             otlp_grpc: self.address("otlp-grpc"),
             otlp_http: self.address("otlp-http"),
+            api: self.address("api"),
+            health: self.address("health"),
+            log_format: self.read("log-format", read_log_format).unwrap_or_default(),
+            traces_endpoint: self.read("traces-endpoint", read_endpoint).flatten(),
             workers,
 
             settle: self.duration("settle"),
@@ -224,6 +259,22 @@ impl Reader<'_> {
             rule_findings: self.number("rule-findings"),
             rule_component: self.number("rule-component"),
             warm_instances: self.auto_number("warm-instances"),
+
+            watch_poll: self.duration("watch-poll"),
+            save_quiet: self.duration("save-quiet"),
+            removal_delay: self.duration("removal-delay"),
+            ring_memory: self.number("ring-memory"),
+            ring_signalled: self.number("ring-signalled"),
+            ring_turnover: self.duration("ring-turnover"),
+            ring_operations: self.number("ring-operations"),
+
+            recent_signals: self.number("recent-signals"),
+            recent_bytes: self.number("recent-bytes"),
+            api_connections: self.number("api-connections"),
+            api_streams: self.number("api-streams"),
+            api_body: self.number("api-body"),
+            try_at_once: self.number("try-at-once"),
+            try_timeout: self.duration("try-timeout"),
         }
     }
 
@@ -329,6 +380,38 @@ impl Reader<'_> {
         let origin =
             Setting::named(name).map_or_else(|| name.to_owned(), |setting| origin.name(setting));
         self.errors.push(ConfigError::Value { origin, problem });
+    }
+}
+
+fn read_log_format(setting: &Setting, text: &str) -> Result<LogFormat, String> {
+    match text {
+        "auto" => Ok(LogFormat::Auto),
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(not_a_choice(setting, text)),
+    }
+}
+
+fn not_a_choice(setting: &Setting, text: &str) -> String {
+    let Kind::Choice { of } = setting.kind else {
+        return format!("`{text}` is not what it takes");
+    };
+    let words: Vec<String> = of.iter().map(|word| format!("`{word}`")).collect();
+    format!("`{text}` is not one of {}", words.join(", "))
+}
+
+fn read_endpoint(_: &Setting, text: &str) -> Result<Option<String>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let url: Option<http::Uri> = text.parse().ok();
+    match url {
+        Some(url) if url.scheme_str() == Some("http") && url.host().is_some() => {
+            Ok(Some(text.to_owned()))
+        }
+        _ => Err(format!(
+            "`{text}` is not an endpoint: write a URL such as `http://127.0.0.1:4317`, or `off`"
+        )),
     }
 }
 

@@ -74,7 +74,9 @@ impl Demo {
         });
         assert_eq!(summary.traces, traces.len() as u64);
         assert!(summary.unlike.is_empty(), "{:?}", summary.unlike);
-        out.into_iter().map(|emission| emission.signal).collect()
+        out.into_iter()
+            .map(|emission| Arc::unwrap_or_clone(emission.signal))
+            .collect()
     }
 }
 

@@ -51,12 +51,15 @@ pub const WARM_INSTANCES: usize = 4_096;
 /// allows a process 65,530 (`vm.max_map_count`): this leaves room for 20,000 rules.
 pub const WARM_INSTANCES_TOTAL: usize = 12_288;
 
-/// Instances that live for one call only: rules that are asked for their manifest while the workers run.
-pub const SPARE_INSTANCES: usize = 64;
+/// Threads that load rules at a time; each has one instance, to ask a rule for its manifest and to try it.
+pub const LOADERS: usize = 32;
 
-/// Instances of rules that are tried over kept traces, of all trials together: what live traffic needs must not be taken
-/// for them. A change is two versions, and most saves change one rule.
-pub const TRIAL_INSTANCES: usize = 128;
+/// Threads that run changed rules over recent traces at a time, and the instances that each of them keeps.
+pub const TRIERS: usize = 8;
+pub const TRIER_INSTANCES: usize = 8;
+
+/// Instances beside those of the workers: of loaders, triers, and of what the API is asked to try or explain.
+pub const SPARE_INSTANCES: usize = LOADERS + TRIERS * TRIER_INSTANCES + 32;
 
 /// Core modules in one component: a Python rule has 38.
 pub const CORE_INSTANCES: u32 = 64;
@@ -161,7 +164,7 @@ impl EngineLimits {
             self.memory_bytes,
             WASM_PAGE,
             1 << 30,
-            "as the pool reserves it for each of up to 12,480 instances",
+            "as the pool reserves it for each of up to 12,416 instances",
         )?;
         between(
             "keep",
@@ -224,7 +227,7 @@ impl EngineLimits {
 
     /// Instances that the pool has room for.
     pub fn instances(&self) -> usize {
-        self.workers * self.warm_instances + SPARE_INSTANCES + TRIAL_INSTANCES
+        self.workers * self.warm_instances + SPARE_INSTANCES
     }
 }
 

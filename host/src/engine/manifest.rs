@@ -85,6 +85,17 @@ pub struct Compared {
     pub text: bool,
 }
 
+impl From<Compared> for crate::columns::census::Types {
+    fn from(types: Compared) -> Self {
+        Self {
+            boolean: types.boolean,
+            integer: types.integer,
+            float: types.float,
+            text: types.text,
+        }
+    }
+}
+
 /// Something that a trace must hold.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Trigger {

@@ -23,6 +23,7 @@ use super::runtime::Engine;
 
 /// A loaded rule. Shared by all workers and by every rule set that holds it, so that its instances stay warm while other
 /// rules change.
+#[derive(Clone)]
 pub struct Rule {
     /// The manifest's id.
     pub id: String,
@@ -38,7 +39,17 @@ pub struct Rule {
     layout: Layout,
     component: Component,
     pre: BatchRulePre<State>,
-    counters: Counters,
+    /// Shared with the versions before, so that what is counted of a rule never falls.
+    counters: Arc<Counters>,
+    source: Option<Arc<RuleSource>>,
+}
+
+/// The file that a rule was compiled from.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RuleSource {
+    /// Its name without its ending: the id of a bare rule.
+    pub stem: String,
+    pub text: Vec<u8>,
 }
 
 /// Why a component is no rule.
@@ -147,11 +158,26 @@ impl Rule {
             names: names::read(&bytes),
             component,
             pre,
-            counters: Counters::default(),
+            counters: Arc::default(),
+            source: None,
         })
     }
 
-    /// What it did so far, over all workers.
+    /// This rule as it is put in force: it counts on where `before` is, or from 0 whatever it did until now.
+    pub fn in_force(&self, before: Option<&Rule>, source: Option<&Arc<RuleSource>>) -> Rule {
+        Rule {
+            counters: before.map_or_else(Arc::default, |before| before.counters.clone()),
+            source: source.cloned(),
+            ..self.clone()
+        }
+    }
+
+    /// What it was compiled from; none of a component that came as such.
+    pub fn source(&self) -> Option<&Arc<RuleSource>> {
+        self.source.as_ref()
+    }
+
+    /// What it did so far, over all workers and all versions that it succeeds.
     pub fn counts(&self) -> Counts {
         self.counters.read()
     }

@@ -33,14 +33,14 @@ pub struct Worker {
 
 impl Worker {
     pub fn new(engine: Arc<Engine>) -> Self {
-        let warm_instances = engine.limits().warm_instances;
-        Self::with_instances(engine, warm_instances)
+        let warm = engine.limits().warm_instances;
+        Self::with_warm(engine, warm)
     }
 
-    /// A worker that holds at most so many instances, and at least one.
-    pub fn with_instances(engine: Arc<Engine>, most: usize) -> Self {
+    /// A worker beside those that the pool is made for: it keeps no more than so many instances.
+    pub fn with_warm(engine: Arc<Engine>, warm: usize) -> Self {
         Self {
-            warm: Warm::new(most.max(1)),
+            warm: Warm::new(warm),
             engine,
             finder: Finder::default(),
             gather: Gather::default(),

@@ -6,14 +6,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, after, never, select};
 
 use super::judge::Judge;
 use crate::assemble::counters::Counters;
 use crate::assemble::limits::Limits;
-use crate::assemble::shard::{DrainMode, Shard};
+use crate::assemble::shard::{DrainMode, Shard, Whereabouts};
 use crate::assemble::trace::Trace;
+use crate::engine::RuleSet;
 use crate::ingest::Routed;
+use crate::replay::ring::{Offer, Part};
 use crate::rules::Published;
 use crate::signal::Emission;
 use crate::sinks::Sink;
@@ -62,17 +64,36 @@ pub struct Progress {
 /// What a thread shows to others, as of its last turn.
 pub type Shown = Arc<Mutex<Progress>>;
 
+/// A question to a shard: where is this trace?
+#[derive(Debug)]
+pub struct Ask {
+    pub id: [u8; 16],
+    pub answer: Sender<Whereabouts>,
+}
+
 /// All that a shard's thread owns.
 pub struct ShardThread {
     pub limits: Limits,
     /// How long spans are taken in before what is complete is judged, while more are queued.
     pub batch_delay: Duration,
     pub incoming: Receiver<Routed>,
+    /// Answered between batches.
+    pub asks: Receiver<Ask>,
     pub judge: Judge,
     pub rules: Arc<Published>,
+    /// Where judged traces are kept.
+    pub ring: Arc<Part>,
     pub sink: Sink,
     pub clock: Clock,
     pub shown: Shown,
+}
+
+/// What a turn begins with.
+enum First {
+    Spans(Box<Routed>),
+    /// A trace may be complete.
+    Due,
+    Closed,
 }
 
 /// What taking spans in led to.
@@ -85,16 +106,21 @@ enum Turn {
 
 impl ShardThread {
     /// Runs until the queue is closed and empty and every open trace is judged.
+    ///
+    /// Each turn has one rule set, that of the moment when something came or fell due: it judges what completes in the turn.
     pub fn run(mut self) {
         let mut shard = Shard::new(self.limits.clone());
         let mut traces = Vec::new();
-        while let Turn::Until(now) = self.receive(&mut shard) {
-            self.judge_complete(&mut shard, now, &mut traces);
+        let mut set = self.rules.current();
+        while let Turn::Until(now) = self.receive(&mut shard, &mut set) {
+            self.judge_complete(&mut shard, &set, now, &mut traces);
         }
-        self.judge_complete(&mut shard, self.clock.now(), &mut traces);
+        self.judge_complete(&mut shard, &set, self.clock.now(), &mut traces);
+        set = self.rules.current();
+        shard.set_generation(set.generation);
         loop {
             let more = shard.drain(self.clock.now(), DrainMode::Stop, &mut traces);
-            self.judge(&mut shard, &mut traces);
+            self.judge(&mut shard, &set, &mut traces);
             if !more {
                 break;
             }
@@ -106,20 +132,16 @@ impl ShardThread {
     ///
     /// Spans count from when they arrived, and where some are left in the queue, time stands at the last one taken: a shard
     /// that lags must not take the silence of its own queue for the end of a trace.
-    fn receive(&self, shard: &mut Shard) -> Turn {
-        let first = match shard.next_deadline() {
-            None => self
-                .incoming
-                .recv()
-                .map_err(|_| RecvTimeoutError::Disconnected),
-            Some(at) => self.incoming.recv_timeout(at.since(self.clock.now())),
-        };
+    fn receive(&mut self, shard: &mut Shard, set: &mut Arc<RuleSet>) -> Turn {
+        let first = self.first(shard);
+        *set = self.rules.current();
+        shard.set_generation(set.generation);
         let until = self.clock.now().after(self.batch_delay);
         let mut spans = 0;
         let mut taken = match first {
-            Ok(routed) => self.take(shard, routed, &mut spans),
-            Err(RecvTimeoutError::Timeout) => Time::default(),
-            Err(RecvTimeoutError::Disconnected) => return Turn::Closed,
+            First::Spans(routed) => self.take(shard, *routed, &mut spans),
+            First::Due => Time::default(),
+            First::Closed => return Turn::Closed,
         };
         while spans < self.limits.batch_spans as usize {
             let looked = self.clock.now();
@@ -135,6 +157,37 @@ impl ShardThread {
         Turn::Until(taken)
     }
 
+    /// Waits for the first thing to do, and answers questions meanwhile.
+    fn first(&mut self, shard: &Shard) -> First {
+        // Under load there is no need to look at anything else, and no question waits longer than a turn.
+        loop {
+            if let Ok(ask) = self.asks.try_recv() {
+                answer(shard, &ask);
+                continue;
+            }
+            match self.incoming.try_recv() {
+                Ok(routed) => return First::Spans(Box::new(routed)),
+                Err(TryRecvError::Disconnected) => return First::Closed,
+                Err(TryRecvError::Empty) => {}
+            }
+            let due = match shard.next_deadline() {
+                Some(at) => after(at.since(self.clock.now())),
+                None => never(),
+            };
+            select! {
+                recv(self.incoming) -> routed => return match routed {
+                    Ok(routed) => First::Spans(Box::new(routed)),
+                    Err(_) => First::Closed,
+                },
+                recv(self.asks) -> ask => match ask {
+                    Ok(ask) => answer(shard, &ask),
+                    Err(_) => self.asks = never(),
+                },
+                recv(due) -> _ => return First::Due,
+            }
+        }
+    }
+
     /// Takes a part of a request in; returns when it arrived.
     fn take(&self, shard: &mut Shard, routed: Routed, spans: &mut usize) -> Time {
         let arrived = self.clock.at(routed.arrived);
@@ -143,10 +196,16 @@ impl ShardThread {
         arrived
     }
 
-    fn judge_complete(&mut self, shard: &mut Shard, now: Time, traces: &mut Vec<Trace>) {
+    fn judge_complete(
+        &mut self,
+        shard: &mut Shard,
+        set: &RuleSet,
+        now: Time,
+        traces: &mut Vec<Trace>,
+    ) {
         loop {
             let more = shard.poll(now, traces);
-            self.judge(shard, traces);
+            self.judge(shard, set, traces);
             if !more {
                 break;
             }
@@ -154,19 +213,50 @@ impl ShardThread {
         self.show(shard);
     }
 
-    /// Judges a batch by the rule set of this moment and gives its memory back.
-    fn judge(&mut self, shard: &mut Shard, traces: &mut Vec<Trace>) {
+    /// Judges a batch, offers it to the ring and gives its memory back.
+    fn judge(&mut self, shard: &mut Shard, set: &RuleSet, traces: &mut Vec<Trace>) {
         if traces.is_empty() {
             return;
         }
         let mut signals: Vec<Emission> = Vec::new();
-        let set = self.rules.current();
+        let judged_at = Clock::unix_ns();
         self.judge
-            .judge(&set, shard, traces, Clock::unix_ns(), &mut signals);
+            .judge(set, shard, traces, judged_at, &mut signals);
+        self.offer(shard, set.generation, traces, &signals, judged_at);
         for trace in traces.drain(..) {
             shard.release(trace);
         }
         self.sink.send(signals);
+    }
+
+    /// Offers traces to the ring, each with the rules that it broke. Signals come in the order of traces.
+    fn offer(
+        &self,
+        shard: &Shard,
+        generation: u64,
+        traces: &[Trace],
+        signals: &[Emission],
+        judged_at: u64,
+    ) {
+        let now = self.clock.now();
+        let mut rest = signals;
+        let mut rules: Vec<Arc<str>> = Vec::new();
+        for trace in traces {
+            let of_trace = rest.iter().take_while(|signal| signal.trace_id == trace.id);
+            let count = of_trace.count();
+            let (mine, others) = rest.split_at(count);
+            rest = others;
+            rules.clear();
+            rules.extend(mine.iter().map(|mine| Arc::from(mine.signal.rule.as_str())));
+            let offer = Offer {
+                trace,
+                requests: shard,
+                signalled: &rules,
+                generation,
+                judged_at,
+            };
+            self.ring.offer(&offer, now);
+        }
     }
 
     fn show(&self, shard: &Shard) {
@@ -175,6 +265,11 @@ impl ShardThread {
             invalid_utf8: self.judge.invalid_utf8(),
         };
     }
+}
+
+fn answer(shard: &Shard, ask: &Ask) {
+    // Who asked may have given up.
+    let _ = ask.answer.try_send(shard.whereabouts(&ask.id));
 }
 
 #[cfg(test)]
@@ -191,6 +286,7 @@ mod tests {
     use crate::ingest::Budget;
     use crate::otlp::request::Request;
     use crate::otlp::scan::Scan;
+    use crate::replay::ring::{Ring, RingLimits};
     use crate::signal::judge::Unfinished;
     use crate::sinks;
     use crate::sinks::format::Format;
@@ -251,6 +347,8 @@ mod tests {
             },
             batch_delay: Duration::ZERO,
             incoming,
+            asks: never(),
+            ring: Ring::new(&RingLimits::default(), 1).part(0),
             judge: Judge::new(engine, Unfinished::Stable, false),
             rules: Arc::new(Published::new(Vec::new())),
             sink,

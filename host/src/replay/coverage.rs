@@ -1,6 +1,11 @@
 //! What a sample of recent traces stands for.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use serde::Serialize;
+
+use super::kept::Kept;
 
 /// What kept traces cover of the traffic.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -15,4 +20,95 @@ pub struct Coverage {
     /// Distinct pairs of root service and root name: of which a trace is kept, and that were seen of late.
     pub operations: u64,
     pub operations_seen: u64,
+}
+
+impl Coverage {
+    /// Of these traces, where so many operations were seen.
+    pub fn of(kept: &[Arc<Kept>], seen: u64) -> Coverage {
+        let mut coverage = Coverage {
+            traces: kept.len() as u64,
+            oldest_unix_ns: kept.iter().map(|kept| kept.judged_at).min(),
+            newest_unix_ns: kept.iter().map(|kept| kept.judged_at).max(),
+            ..Coverage::default()
+        };
+        let mut operations = HashSet::new();
+        for kept in kept {
+            coverage.spans += kept.spans.len() as u64;
+            coverage.bytes += kept.bytes() as u64;
+            operations.insert((&kept.root_service, &kept.root_name));
+        }
+        coverage.operations = operations.len() as u64;
+        coverage.operations_seen = seen.max(coverage.operations);
+        coverage
+    }
+
+    /// In words: "4,812 traces of the last 9 min, 31 of 31 root operations".
+    pub fn sentence(&self, now_unix_ns: u64) -> String {
+        let Some(oldest) = self.oldest_unix_ns else {
+            return "no trace yet".to_owned();
+        };
+        let traces = if self.traces == 1 { "trace" } else { "traces" };
+        let operations = if self.operations_seen == 1 {
+            "root operation"
+        } else {
+            "root operations"
+        };
+        format!(
+            "{} {traces} of the last {}, {} of {} {operations}",
+            grouped(self.traces),
+            span_of_time(now_unix_ns.saturating_sub(oldest)),
+            grouped(self.operations),
+            grouped(self.operations_seen)
+        )
+    }
+}
+
+/// `4812` as `4,812`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A time in the unit that one would say it in, rounded up: nobody says "the last 0 min".
+fn span_of_time(ns: u64) -> String {
+    let seconds = ns.div_ceil(1_000_000_000).max(1);
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h", seconds.div_ceil(3_600)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_said_as_a_person_would() {
+        let coverage = Coverage {
+            traces: 4_812,
+            operations: 31,
+            operations_seen: 31,
+            oldest_unix_ns: Some(0),
+            ..Coverage::default()
+        };
+        let minute = 60_000_000_000;
+        assert_eq!(
+            coverage.sentence(9 * minute),
+            "4,812 traces of the last 9 min, 31 of 31 root operations"
+        );
+        assert_eq!(Coverage::default().sentence(9), "no trace yet");
+        let times = [1, 1_500_000_000, 2 * minute, 2 * minute + 1, 121 * minute];
+        let words = times.map(span_of_time);
+        assert_eq!(words, ["1 s", "2 s", "2 min", "3 min", "3 h"]);
+        let numbers = [0, 999, 1_000, 1_234_567].map(grouped);
+        assert_eq!(numbers, ["0", "999", "1,000", "1,234,567"]);
+    }
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::assemble::trace::{Completion, Requests, SpanRef, Trace};
+use crate::assemble::copy::Copier;
+use crate::assemble::trace::{Completion, Requests, SpanRef, Trace, footprint};
 use crate::otlp::request::Request;
+use crate::otlp::text::text;
 
 /// A complete trace, kept.
 #[derive(Debug)]
@@ -16,7 +18,8 @@ pub struct Kept {
     pub completion: Completion,
     pub missing_parents: u32,
     pub dropped: bool,
-    /// Of the span without a parent, else of the first.
+    pub root: u32,
+    /// Of the root. Texts that are not there, or are not UTF-8, are missing.
     pub root_service: Option<Arc<str>>,
     pub root_name: Option<Arc<str>>,
     /// When it was judged, in Unix nanoseconds.
@@ -27,13 +30,77 @@ pub struct Kept {
     pub signalled: Box<[Arc<str>]>,
 }
 
+/// How a trace was judged.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Judgement<'a> {
+    /// In Unix nanoseconds.
+    pub at: u64,
+    /// 0 where no rule set has judged it.
+    pub generation: u64,
+    pub signalled: &'a [Arc<str>],
+}
+
 impl Kept {
+    /// Copies a trace out of the requests that brought it.
+    pub fn copy<R: Requests>(trace: &Trace, requests: &R, judged: Judgement<'_>) -> Kept {
+        let bytes = trace.spans.iter().map(|span| span.range.len as usize).sum();
+        let mut copier = Copier::with_capacity(bytes);
+        let spans = trace
+            .spans
+            .iter()
+            .map(|&span| copier.copy(requests, span))
+            .collect();
+        let [root_service, root_name] = operation(trace, requests).map(|t| t.map(Arc::from));
+        Kept {
+            id: trace.id,
+            request: copier.finish(),
+            spans,
+            completion: trace.completion,
+            missing_parents: trace.missing_parents,
+            dropped: trace.dropped,
+            root: trace.root,
+            root_service,
+            root_name,
+            judged_at: judged.at,
+            generation: judged.generation,
+            signalled: judged.signalled.into(),
+        }
+    }
+
     /// What it takes of memory.
     pub fn bytes(&self) -> usize {
-        crate::assemble::trace::footprint(&self.request) as usize
-            + self.spans.len() * size_of::<SpanRef>()
-            + size_of::<Kept>()
+        /// Its places in the ring, and the allocations behind it.
+        const OVERHEAD: usize = 128;
+        let texts = [&self.root_service, &self.root_name];
+        let texts: usize = texts.into_iter().flatten().map(|text| text.len()).sum();
+        let request = usize::try_from(footprint(&self.request)).unwrap_or(usize::MAX);
+        request
+            .saturating_add(self.spans.len() * size_of::<SpanRef>())
+            .saturating_add(size_of::<Kept>() + texts + OVERHEAD)
     }
+
+    /// The trace, as whatever judges batches takes it, in the request of this number.
+    pub fn trace(&self, request: u32) -> Trace {
+        let span = |span: &SpanRef| SpanRef { request, ..*span };
+        Trace {
+            id: self.id,
+            spans: self.spans.iter().map(span).collect(),
+            completion: self.completion,
+            missing_parents: self.missing_parents,
+            dropped: self.dropped,
+            root: self.root,
+        }
+    }
+}
+
+/// Service and name of a trace's root.
+pub fn operation<'a, R: Requests>(trace: &Trace, requests: &'a R) -> [Option<&'a str>; 2] {
+    let Some(root) = trace.spans.get(trace.root as usize) else {
+        return [None; 2];
+    };
+    let request = requests.request(root.request);
+    let name = text(request.span(root.range).name()).filter(|name| !name.is_empty());
+    [request.resource(root.section).service(), name]
 }
 
 /// Kept traces as a batch: request `i` is that of trace `i`.
@@ -53,23 +120,10 @@ impl<'a> KeptBatch<'a> {
         KeptBatch { kept, none }
     }
 
-    /// The traces, in order, as whatever judges batches takes them.
+    /// The traces, in order.
     pub fn traces(&self) -> Vec<Trace> {
-        let trace = |(index, kept): (usize, &Arc<Kept>)| Trace {
-            id: kept.id,
-            spans: kept
-                .spans
-                .iter()
-                .map(|span| SpanRef {
-                    request: index as u32,
-                    ..*span
-                })
-                .collect(),
-            completion: kept.completion,
-            missing_parents: kept.missing_parents,
-            dropped: kept.dropped,
-        };
-        self.kept.iter().enumerate().map(trace).collect()
+        let numbered = (0..).zip(self.kept);
+        numbered.map(|(number, kept)| kept.trace(number)).collect()
     }
 }
 

@@ -5,12 +5,17 @@
 //! ```
 
 pub mod coverage;
+#[cfg(feature = "engine")]
+pub mod diff;
 pub mod input;
 pub mod kept;
+pub mod ring;
 #[cfg(feature = "engine")]
 pub mod run;
 pub mod sniff;
 pub mod split;
+#[cfg(feature = "engine")]
+pub mod trial;
 #[cfg(feature = "engine")]
 pub mod verdict;
 

@@ -11,8 +11,8 @@ use crate::assemble::counters::Counters;
 use crate::assemble::limits::Limits;
 use crate::assemble::shard::{DrainMode, Shard};
 use crate::assemble::trace::{Parcel, Trace};
-use crate::columns::census::{Types, tag_name};
-use crate::columns::projection::Table;
+use crate::columns::census::tag_name;
+use crate::columns::projection::{ColumnKey, Table};
 use crate::engine::{Engine, RuleSet};
 use crate::otlp::request::Request;
 use crate::otlp::scan::{Malformed, Scan};
@@ -57,6 +57,18 @@ pub struct Unlike {
     pub table: Table,
     /// What they were: `text`, `int`.
     pub tag: &'static str,
+}
+
+impl Unlike {
+    /// Values with this tag in a column of a rule.
+    pub fn new(rule: &str, column: &ColumnKey, tag: u8) -> Unlike {
+        Unlike {
+            rule: rule.to_owned(),
+            field: field_name(column).unwrap_or_default(),
+            table: column.table,
+            tag: tag_name(tag),
+        }
+    }
 }
 
 /// A replay that goes on: requests in, signals out.
@@ -153,13 +165,8 @@ impl Replay {
                     continue;
                 };
                 let census = rows.census(0..u32::MAX);
-                for (tag, count) in census.unlike(compared(&column.compared)) {
-                    let unlike = Unlike {
-                        rule: rule.id.clone(),
-                        field: field_name(&column.key).unwrap_or_default(),
-                        table: column.key.table,
-                        tag: tag_name(tag),
-                    };
+                for (tag, count) in census.unlike(column.compared.into()) {
+                    let unlike = Unlike::new(&rule.id, &column.key, tag);
                     *self.summary.unlike.entry(unlike).or_default() += count;
                 }
             }
@@ -169,12 +176,3 @@ impl Replay {
 
 /// The one time of a replay.
 const STANDSTILL: Time = Time(0);
-
-fn compared(types: &crate::engine::manifest::Compared) -> Types {
-    Types {
-        boolean: types.boolean,
-        integer: types.integer,
-        float: types.float,
-        text: types.text,
-    }
-}

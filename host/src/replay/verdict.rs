@@ -31,6 +31,8 @@ pub struct RuleVerdict {
     pub after: Option<String>,
     /// Traces that it was run over; fewer than the sample's where it faulted.
     pub traces: u64,
+    /// Of these, those that had what the new version needs to be asked at all.
+    pub candidates: u64,
     /// Traces on which the new version and the one before fire.
     pub fires: u64,
     pub fired_before: u64,

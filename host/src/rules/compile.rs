@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::sources::{SourceFile, SourceKind};
-use crate::engine::limits::SPARE_INSTANCES;
+use crate::engine::limits::LOADERS;
 use crate::engine::rule::version;
-use crate::engine::{Engine, LoadError, Rule, RuleSet};
+use crate::engine::{Engine, LoadError, Rule, RuleSource, probe};
 
 /// Bytes of a `.betrace` file: room for 64 rules of the largest size.
 pub const SOURCE_BYTES: usize = 4 << 20;
@@ -24,13 +24,15 @@ pub const SOURCE_BYTES: usize = 4 << 20;
 pub type Compile<'a> = &'a (dyn Fn(Source<'_>) -> Compiled + Sync);
 
 /// What a compiler is given.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Source<'a> {
     /// Where the file is, for messages.
     pub path: &'a Path,
     /// The file's name without its extension: the id of a bare rule.
     pub stem: &'a str,
     pub bytes: &'a [u8],
+    /// Whether a rule of this [`CompiledRule::origin`] is there already: it needs no component.
+    pub known: &'a dyn Fn(&str) -> bool,
 }
 
 /// What a compiler made of a file.
@@ -43,6 +45,9 @@ pub struct Compiled {
 #[derive(Debug)]
 pub struct CompiledRule {
     pub id: String,
+    /// All that it was made from: with the same origin it is the same rule. Empty where the compiler can't tell.
+    pub origin: String,
+    /// Empty where the origin was known.
     pub component: Vec<u8>,
 }
 
@@ -51,6 +56,8 @@ pub struct CompiledRule {
 pub struct Message {
     pub error: bool,
     pub text: String,
+    /// With colours.
+    pub painted: String,
 }
 
 /// Rules, and what kept others from being among them.
@@ -58,8 +65,8 @@ pub struct Message {
 pub struct Loaded {
     pub rules: Vec<Arc<Rule>>,
     pub problems: Vec<Problem>,
-    /// Rendered warnings of files that were loaded.
-    pub warnings: Vec<String>,
+    /// Of files that were loaded.
+    pub warnings: Vec<Message>,
 }
 
 /// Why a rule of a file does not run.
@@ -76,10 +83,14 @@ pub enum Problem {
     Source {
         path: PathBuf,
         text: String,
+        /// With colours.
+        painted: String,
         errors: usize,
     },
     #[error(transparent)]
     Load(#[from] LoadError),
+    #[error(transparent)]
+    Probe(#[from] probe::ProbeError),
     #[error("{}: the rule `{id}` is already in {}; rename one of them", second.display(), first.display())]
     Duplicate {
         id: String,
@@ -89,6 +100,15 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// As it is told to a person. What the compiler renders says itself that it is an error.
+    pub fn rendered(&self, color: bool) -> String {
+        match self {
+            Problem::Source { painted, .. } if color => painted.clone(),
+            Problem::Source { text, .. } => text.clone(),
+            other => format!("error: {other}"),
+        }
+    }
+
     /// How many things are to be mended.
     pub fn count(&self) -> usize {
         match self {
@@ -98,31 +118,48 @@ impl Problem {
     }
 }
 
-/// Loads the rules of `files`, on all cores, as machine code takes some ten milliseconds a rule. A rule that `previous`
-/// has in the same version from the same file is taken from there, so that its instances stay warm and its counters go
-/// on.
-pub fn load(
-    engine: &Engine,
-    files: &[SourceFile],
-    compile: Compile<'_>,
-    previous: Option<&RuleSet>,
-) -> Loaded {
-    let rules = previous.iter().flat_map(|set| &set.rules);
+/// Loads the rules of `files`, on all cores, as machine code takes some ten milliseconds a rule.
+pub fn load(engine: &Arc<Engine>, files: &[SourceFile], compile: Compile<'_>) -> Loaded {
     let loading = Loading {
         engine,
         compile,
-        known: rules
-            .map(|rule| ((rule.origin.as_path(), rule.version.as_str()), rule))
-            .collect(),
+        known: &Known::default(),
+        before: &|_| None,
     };
     merged(loading.all(files))
 }
 
+/// Rules that were loaded before. Taken instead of loaded again, their instances stay warm.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    rules: HashMap<PathBuf, Vec<KnownRule>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct KnownRule {
+    /// As [`CompiledRule::origin`].
+    pub(super) origin: String,
+    pub(super) rule: Arc<Rule>,
+}
+
+impl Known {
+    pub(super) fn add(&mut self, path: &Path, rules: &[KnownRule]) {
+        self.rules.insert(path.to_owned(), rules.to_vec());
+    }
+
+    fn of_file(&self, path: &Path) -> &[KnownRule] {
+        self.rules.get(path).map_or(&[], Vec::as_slice)
+    }
+}
+
 /// What a file gave, in the file's order.
-struct OfFile {
-    path: PathBuf,
-    warnings: Vec<String>,
-    rules: Vec<Result<Arc<Rule>, Problem>>,
+pub(super) struct OfFile {
+    pub(super) path: PathBuf,
+    pub(super) warnings: Vec<Message>,
+    /// Of its bytes, where it could be read.
+    pub(super) content: Option<blake3::Hash>,
+    /// With their ids, where these are known.
+    pub(super) rules: Vec<(Option<String>, Result<KnownRule, Problem>)>,
 }
 
 /// Puts the files' rules together, in the files' order, whoever was loaded first.
@@ -131,9 +168,9 @@ fn merged(files: Vec<OfFile>) -> Loaded {
     let mut ids: HashMap<String, PathBuf> = HashMap::new();
     for file in files {
         loaded.warnings.extend(file.warnings);
-        for rule in file.rules {
+        for (_, rule) in file.rules {
             let rule = match rule {
-                Ok(rule) => rule,
+                Ok(known) => known.rule,
                 Err(problem) => {
                     loaded.problems.push(problem);
                     continue;
@@ -155,16 +192,17 @@ fn merged(files: Vec<OfFile>) -> Loaded {
     loaded
 }
 
-struct Loading<'a> {
-    engine: &'a Engine,
-    compile: Compile<'a>,
-    /// By origin and version.
-    known: HashMap<(&'a Path, &'a str), &'a Arc<Rule>>,
+pub(super) struct Loading<'a> {
+    pub(super) engine: &'a Arc<Engine>,
+    pub(super) compile: Compile<'a>,
+    pub(super) known: &'a Known,
+    /// The rule of this id that is in force.
+    pub(super) before: &'a (dyn Fn(&str) -> Option<Arc<Rule>> + Sync),
 }
 
 impl Loading<'_> {
     /// Each thread takes the next file that none has taken.
-    fn all(&self, files: &[SourceFile]) -> Vec<OfFile> {
+    pub(super) fn all(&self, files: &[SourceFile]) -> Vec<OfFile> {
         let next = AtomicUsize::new(0);
         let done = Mutex::new(Vec::with_capacity(files.len()));
         let work = || {
@@ -178,7 +216,7 @@ impl Loading<'_> {
         };
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         // Each rule is asked for its manifest in an instance that must be to spare.
-        let threads = cores.min(files.len()).min(SPARE_INSTANCES);
+        let threads = cores.min(files.len()).min(LOADERS);
         std::thread::scope(|scope| {
             for _ in 1..threads {
                 // Where no thread is to be had, the others do its work.
@@ -197,10 +235,11 @@ impl Loading<'_> {
         let mut of_file = OfFile {
             path: file.path.clone(),
             warnings: Vec::new(),
+            content: None,
             rules: Vec::new(),
         };
         if let Err(problem) = self.fill(file, &mut of_file) {
-            of_file.rules.push(Err(problem));
+            of_file.rules.push((None, Err(problem)));
         }
         of_file
     }
@@ -210,49 +249,88 @@ impl Loading<'_> {
         match file.kind {
             SourceKind::Wasm => {
                 let bytes = read(path, self.engine.limits().component_bytes)?;
-                out.rules.push(self.component(path, &bytes));
+                out.content = Some(blake3::hash(&bytes));
+                let version = version(&bytes);
+                let mut known = self.known.of_file(path).iter();
+                let known = known.find(|known| known.rule.version == version);
+                let rule = match known {
+                    Some(known) => Ok(known.clone()),
+                    None => self.component(path, &bytes, None).map(|rule| KnownRule {
+                        origin: String::new(),
+                        rule,
+                    }),
+                };
+                out.rules.push((None, rule));
             }
             SourceKind::Betrace => {
                 let bytes = read(path, SOURCE_BYTES)?;
-                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                let compiled = (self.compile)(Source {
-                    path,
-                    stem: &stem,
-                    bytes: &bytes,
-                });
-                self.compiled(path, compiled, out)?;
+                out.content = Some(blake3::hash(&bytes));
+                self.source(path, bytes, out)?;
             }
         }
         Ok(())
     }
 
-    fn compiled(&self, path: &Path, compiled: Compiled, out: &mut OfFile) -> Result<(), Problem> {
+    fn source(&self, path: &Path, bytes: Vec<u8>, out: &mut OfFile) -> Result<(), Problem> {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let known: HashMap<&str, &KnownRule> = self
+            .known
+            .of_file(path)
+            .iter()
+            .map(|known| (known.origin.as_str(), known))
+            .collect();
+        let compiled = (self.compile)(Source {
+            path,
+            stem: &stem,
+            bytes: &bytes,
+            known: &|origin| known.contains_key(origin),
+        });
         let (errors, warnings): (Vec<_>, Vec<_>) = compiled
             .messages
             .into_iter()
             .partition(|message| message.error);
-        out.warnings
-            .extend(warnings.into_iter().map(|message| message.text));
+        out.warnings.extend(warnings);
         if !errors.is_empty() {
-            let texts: Vec<String> = errors.into_iter().map(|message| message.text).collect();
+            let texts: Vec<&str> = errors.iter().map(|error| error.text.as_str()).collect();
+            let painted: Vec<&str> = errors.iter().map(|error| error.painted.as_str()).collect();
             return Err(Problem::Source {
                 path: path.to_owned(),
                 errors: texts.len(),
                 text: texts.join("\n"),
+                painted: painted.join("\n"),
             });
         }
+        let source = Arc::new(RuleSource {
+            stem: stem.into_owned(),
+            text: bytes,
+        });
         // Where one does not load, the other rules of the file do all the same.
-        let rules = compiled.rules.iter();
-        out.rules
-            .extend(rules.map(|rule| self.component(path, &rule.component)));
+        for rule in compiled.rules {
+            let loaded = match known.get(rule.origin.as_str()) {
+                Some(&known) => Ok(known.clone()),
+                None => self
+                    .component(path, &rule.component, Some(&source))
+                    .map(|loaded| KnownRule {
+                        origin: rule.origin,
+                        rule: loaded,
+                    }),
+            };
+            out.rules.push((Some(rule.id), loaded));
+        }
         Ok(())
     }
 
-    fn component(&self, path: &Path, bytes: &[u8]) -> Result<Arc<Rule>, Problem> {
-        match self.known.get(&(path, version(bytes).as_str())) {
-            Some(&rule) => Ok(rule.clone()),
-            None => Ok(Arc::new(Rule::load(self.engine, bytes, path)?)),
-        }
+    /// A rule that has shown that it runs. It counts on where the version before it is.
+    fn component(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        source: Option<&Arc<RuleSource>>,
+    ) -> Result<Arc<Rule>, Problem> {
+        let rule = Arc::new(Rule::load(self.engine, bytes, path)?);
+        probe::probe(self.engine, &rule)?;
+        let before = (self.before)(&rule.id);
+        Ok(Arc::new(rule.in_force(before.as_deref(), source)))
     }
 }
 

@@ -53,18 +53,56 @@ pub enum SourceError {
     TooMany { path: PathBuf },
 }
 
+impl SourceError {
+    /// The path below which files may be that were not found.
+    pub fn hides(&self) -> Option<&Path> {
+        match self {
+            SourceError::Unreadable { path, .. }
+            | SourceError::TooDeep { path }
+            | SourceError::TooMany { path } => Some(path),
+            SourceError::NoFile { .. }
+            | SourceError::Extension { .. }
+            | SourceError::NoRules { .. } => None,
+        }
+    }
+}
+
+/// A path as a rule file, by its name.
+pub fn file(path: &Path) -> Option<SourceFile> {
+    Some(SourceFile {
+        path: path.to_owned(),
+        kind: kind(path)?,
+    })
+}
+
 /// Finds the rule files of `paths`.
 pub fn find(paths: &[PathBuf]) -> Sources {
+    walk(paths).sources
+}
+
+/// The rule files of `paths`, and the folders that were walked for them.
+#[derive(Debug, Default)]
+pub struct Walked {
+    pub sources: Sources,
+    pub folders: Vec<PathBuf>,
+}
+
+/// Finds the rule files of `paths`, and the folders that they may be in.
+pub fn walk(paths: &[PathBuf]) -> Walked {
     let mut walk = Walk::default();
     for path in paths {
         walk.named(path);
     }
-    walk.found
+    Walked {
+        sources: walk.found,
+        folders: walk.folders,
+    }
 }
 
 #[derive(Default)]
 struct Walk {
     found: Sources,
+    folders: Vec<PathBuf>,
     /// Real paths, so that a file that is reached twice is loaded once.
     seen: HashSet<PathBuf>,
 }
@@ -108,6 +146,7 @@ impl Walk {
                 return false;
             }
         };
+        self.folders.push(path.to_owned());
         let mut any = false;
         for entry in entries {
             match fs::metadata(&entry) {

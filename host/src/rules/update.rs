@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::compile::Problem;
+use super::compile::{Message, Problem};
 use crate::engine::{Rule, RuleSet};
 
 /// What a look at the rule files led to. Whatever could fail has failed before; nothing here is in doubt.
 #[derive(Debug, Default)]
 pub struct Update {
+    /// What is newly wrong with the paths that were named.
+    pub paths: Vec<String>,
     /// The files that were looked at and whose content is another, or is wrong.
     pub files: Vec<FileReport>,
     /// Rules that are in force and were not, are not any more, or are in another version.
@@ -25,8 +27,7 @@ pub struct FileReport {
     pub path: PathBuf,
     /// Why rules of it do not run in this version.
     pub problems: Vec<Problem>,
-    /// Rendered.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Message>,
     /// Rules of it that run on in their last good version, by id.
     pub kept: Vec<String>,
     /// The file is gone.

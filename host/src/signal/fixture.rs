@@ -112,6 +112,7 @@ impl Batch {
             completion: Completion::Root,
             missing_parents: 0,
             dropped: false,
+            root: 0,
         }];
         let mut columns = Columns::default();
         columns.project(&projection, &requests, &traces);

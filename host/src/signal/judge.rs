@@ -153,6 +153,7 @@ fn signal<R: Requests>(
     };
     let outline = context.outlines.then(|| whole.outline(context, &shown));
     Some(Emission {
+        trace_id: trace.id,
         signal: signal.into(),
         outline,
     })

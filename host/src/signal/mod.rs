@@ -121,6 +121,7 @@ impl Serialize for Fields {
 /// What goes to the sinks: a signal, and for those that draw, its trace.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Emission {
+    pub trace_id: [u8; 16],
     pub signal: std::sync::Arc<Signal>,
     pub outline: Option<outline::Outline>,
 }

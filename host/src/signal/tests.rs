@@ -46,7 +46,7 @@ fn a_signal_has_the_fields_of_the_format_in_their_order() {
         Unfinished::Stable,
     );
     assert_eq!(signals.len(), 1);
-    insta::assert_snapshot!(serde_json::to_string_pretty(&signals[0].signal).unwrap());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&*signals[0].signal).unwrap());
 }
 
 #[test]

@@ -24,7 +24,7 @@ impl Format {
         match self {
             Format::Json => {
                 let before = out.len();
-                match serde_json::to_writer(&mut *out, &emission.signal) {
+                match serde_json::to_writer(&mut *out, &*emission.signal) {
                     Ok(()) => out.push(b'\n'),
                     // Names and numbers always serialise; half a line would be worse than none.
                     Err(_) => out.truncate(before),

@@ -82,8 +82,9 @@ fn no_line_is_too_wide_and_none_says_what_a_terminal_obeys() {
         500,
     ));
     let mut emission = emission_of(&story, &["\u{1b}[2J\u{202e}gpj\u{0}"], |_| {});
-    emission.signal.message = "\u{1b}[8m hidden ".repeat(30);
-    emission.signal.rule = "a\u{1b}b".to_owned();
+    let signal = std::sync::Arc::make_mut(&mut emission.signal);
+    signal.message = "\u{1b}[8m hidden ".repeat(30);
+    signal.rule = "a\u{1b}b".to_owned();
     for width in [20, 72, 100, 500] {
         let drawn = view(&emission, PLAIN, width);
         assert!(

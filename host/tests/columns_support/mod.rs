@@ -74,6 +74,7 @@ fn trace(traces: &mut Vec<Trace>, id: [u8; 16]) -> &mut Trace {
                 completion: Completion::Root,
                 missing_parents: 0,
                 dropped: false,
+                root: 0,
             };
             traces.push(trace);
             traces.len() - 1

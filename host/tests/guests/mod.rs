@@ -346,6 +346,7 @@ pub fn columns(set: &RuleSet, batch: &[Vec<Span>]) -> (Columns, Vec<Trace>) {
         completion: Completion::Root,
         missing_parents: 0,
         dropped: false,
+        root: 0,
     });
     (columns, traces.collect())
 }

@@ -66,7 +66,9 @@ impl Shard {
         };
         // An earlier run of this parcel may have completed it.
         let open = ahead.open.filter(|&index| self.is_of(index, run));
-        let Some(index) = open.or_else(|| self.find_or_open(ahead.hash, &first.trace_id)) else {
+        let Some(index) =
+            open.or_else(|| self.find_or_open(ahead.hash, &first.trace_id, run.len()))
+        else {
             self.drop_late(request, run);
             return;
         };
@@ -92,8 +94,8 @@ impl Shard {
         self.traces.extend(index, request, run);
     }
 
-    /// The open trace with this id, opened if need be; none if it was decided already.
-    fn find_or_open(&mut self, hash: u32, id: &[u8; 16]) -> Option<u32> {
+    /// The open trace with this id, opened if need be; none if it was decided already, so that its spans are late.
+    fn find_or_open(&mut self, hash: u32, id: &[u8; 16], spans: usize) -> Option<u32> {
         let next = self.traces.next();
         let same = |place| match place {
             Place::Open(index) => self.traces.is(index, id),
@@ -103,6 +105,7 @@ impl Shard {
             Some(Place::Open(index)) => return Some(index),
             Some(Place::Decided(number)) => {
                 if !self.decided.is_over(number, self.now) {
+                    self.decided.came_late(number, spans);
                     return None;
                 }
                 let new = Place::Open(next);
@@ -131,7 +134,9 @@ impl Shard {
             if let Some(completion) = self.cap_reached(index) {
                 let trace = self.complete(index, completion);
                 self.waiting.extend(trace);
-                self.drop_late(request, run.get(at + 1..).unwrap_or_default());
+                let late = run.get(at + 1..).unwrap_or_default();
+                self.decided.newest_came_late(late.len());
+                self.drop_late(request, late);
                 return;
             }
         }

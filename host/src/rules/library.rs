@@ -1,0 +1,458 @@
+//! The rule files as they stand, and the rules that are in force because of them.
+//!
+//! ```text
+//! Saved -> look at the files -> load what is another -> who gives which rule? -> changes -> [publish]
+//! ```
+//! Nothing is taken out of force by a mistake: a file that is broken gives what its last good version gave; a rule that no
+//! file gives any more goes only after a while, and not while the folder that was named is gone.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::compile::{Compile, Known, KnownRule, Loading, OfFile, Problem};
+use super::sources::{self, SourceFile};
+use super::stamp::Stamp;
+use super::update::{Change, FileReport, RuleState, RuleStatus, Update};
+use super::watch::Saved;
+use crate::engine::{Engine, Rule};
+use crate::time::Time;
+
+/// How often a rule that is due to go is looked at again while the folder that held it is gone.
+const FOLDER_GONE: Duration = Duration::from_secs(1);
+
+/// The rule files under some paths.
+pub struct Library {
+    engine: Arc<Engine>,
+    roots: Vec<PathBuf>,
+    compile: Compile<'static>,
+    removal_delay: Duration,
+    files: BTreeMap<PathBuf, Held>,
+    /// Real paths to those in `files`, where they differ: what an editor saves behind a link.
+    links: HashMap<PathBuf, PathBuf>,
+    in_force: BTreeMap<String, InForce>,
+    /// Rules that no file gives, and when they go.
+    leaving: HashMap<String, Time>,
+    /// Ids that a file gives and another has, so that each is told once.
+    doubles: HashSet<(String, PathBuf)>,
+    path_errors: HashSet<String>,
+}
+
+/// A file that is there.
+#[derive(Default)]
+struct Held {
+    stamp: Option<Stamp>,
+    content: Option<blake3::Hash>,
+    /// What its last good version gave, and of the present one whatever is good.
+    gives: Vec<KnownRule>,
+    /// Ids whose present version is broken. All, where the file as such is.
+    broken: Broken,
+    /// What is wrong, or odd, in the file as it is.
+    diagnostic: Option<String>,
+}
+
+#[derive(Default)]
+enum Broken {
+    #[default]
+    Nothing,
+    Rules(HashSet<String>),
+    File,
+}
+
+struct InForce {
+    rule: Arc<Rule>,
+    path: PathBuf,
+}
+
+/// Which files a look is about.
+enum Look {
+    /// These, which are known.
+    At(Vec<PathBuf>),
+    /// All that are there now.
+    Everywhere,
+}
+
+impl Library {
+    /// Nothing is looked at before [`Library::open`].
+    pub fn new(
+        engine: Arc<Engine>,
+        roots: Vec<PathBuf>,
+        compile: Compile<'static>,
+        removal_delay: Duration,
+    ) -> Library {
+        Library {
+            engine,
+            roots,
+            compile,
+            removal_delay,
+            files: BTreeMap::new(),
+            links: HashMap::new(),
+            in_force: BTreeMap::new(),
+            leaving: HashMap::new(),
+            doubles: HashSet::new(),
+            path_errors: HashSet::new(),
+        }
+    }
+
+    /// Loads everything that is there.
+    pub fn open(&mut self, now: Time) -> Update {
+        self.look(Look::Everywhere, &HashSet::new(), now)
+    }
+
+    /// Looks at what was saved.
+    pub fn saved(&mut self, saved: &Saved, now: Time) -> Update {
+        let writing: HashSet<PathBuf> = saved.writing.iter().cloned().collect();
+        let known: Option<Vec<PathBuf>> = saved.paths.iter().map(|path| self.known(path)).collect();
+        let look = match known {
+            Some(paths) if !saved.rescan => Look::At(paths),
+            _ => Look::Everywhere,
+        };
+        self.look(look, &writing, now)
+    }
+
+    /// When a rule that no file gives is to go.
+    pub fn due(&self) -> Option<Time> {
+        self.leaving.values().min().copied()
+    }
+
+    /// Takes out of force what is due.
+    pub fn tick(&mut self, now: Time) -> Update {
+        let mut update = Update::default();
+        self.resolve(now, &mut update);
+        update
+    }
+
+    /// The rules that are in force, by id.
+    pub fn rules(&self) -> Vec<Arc<Rule>> {
+        self.in_force.values().map(|r| r.rule.clone()).collect()
+    }
+
+    /// How each rule stands, and each file that gives none.
+    pub fn statuses(&self) -> Vec<RuleStatus> {
+        let mut statuses: Vec<RuleStatus> = self
+            .in_force
+            .iter()
+            .map(|(id, in_force)| self.status(id, in_force))
+            .collect();
+        for (path, held) in &self.files {
+            let gives = |id: &str| self.in_force.get(id).is_some_and(|f| f.path == *path);
+            let none = || !held.gives.iter().any(|known| gives(&known.rule.id));
+            let ids: Vec<String> = match &held.broken {
+                Broken::Nothing => Vec::new(),
+                Broken::File if none() => vec![stem(path)],
+                Broken::File => Vec::new(),
+                Broken::Rules(ids) => ids.iter().filter(|id| !gives(id)).cloned().collect(),
+            };
+            statuses.extend(ids.into_iter().map(|id| RuleStatus {
+                id,
+                path: path.clone(),
+                state: RuleState::Broken,
+                rule: None,
+                diagnostic: held.diagnostic.clone(),
+            }));
+        }
+        for (id, path) in &self.doubles {
+            let first = self.in_force.get(id).map(|f| f.path.display().to_string());
+            statuses.push(RuleStatus {
+                id: id.clone(),
+                path: path.clone(),
+                state: RuleState::Broken,
+                rule: None,
+                diagnostic: first.map(|first| format!("error: this rule is already in {first}")),
+            });
+        }
+        statuses.sort_by(|a, b| (&a.id, &a.path).cmp(&(&b.id, &b.path)));
+        statuses
+    }
+
+    fn status(&self, id: &str, in_force: &InForce) -> RuleStatus {
+        let held = self.files.get(&in_force.path);
+        let (state, diagnostic) = match held {
+            None => (RuleState::LastGood, Some("the file is gone".to_owned())),
+            Some(held) => {
+                let broken = match &held.broken {
+                    Broken::Nothing => false,
+                    Broken::Rules(ids) => ids.contains(id),
+                    Broken::File => true,
+                };
+                let leaving = self.leaving.contains_key(id);
+                let state = if broken || leaving {
+                    RuleState::LastGood
+                } else {
+                    RuleState::Active
+                };
+                (state, held.diagnostic.clone())
+            }
+        };
+        RuleStatus {
+            id: id.to_owned(),
+            path: in_force.path.clone(),
+            state,
+            rule: Some(in_force.rule.clone()),
+            diagnostic,
+        }
+    }
+
+    /// The path under which a file is known; none where it is new or gone, so that all are to be looked at.
+    fn known(&self, path: &Path) -> Option<PathBuf> {
+        let path = match self.files.contains_key(path) {
+            true => path,
+            false => self.links.get(path)?,
+        };
+        std::fs::metadata(path).is_ok().then(|| path.to_owned())
+    }
+
+    fn look(&mut self, look: Look, writing: &HashSet<PathBuf>, now: Time) -> Update {
+        let mut update = Update::default();
+        let files = match look {
+            Look::At(paths) => paths
+                .iter()
+                .filter_map(|path| sources::file(path))
+                .collect(),
+            Look::Everywhere => self.find(&mut update),
+        };
+        let mut stamps = HashMap::new();
+        let changed: Vec<SourceFile> = files
+            .into_iter()
+            .filter(|file| {
+                let is_writing = writing.contains(&file.path)
+                    || std::fs::canonicalize(&file.path).is_ok_and(|real| writing.contains(&real));
+                let stamp = Stamp::of(&file.path);
+                let held = self.files.get(&file.path);
+                let is_new = stamp.is_none() || held.is_none_or(|held| held.stamp != stamp);
+                stamps.insert(file.path.clone(), stamp);
+                is_new && !is_writing
+            })
+            .collect();
+        for file in self.load(&changed) {
+            let stamp = stamps.remove(&file.path).flatten();
+            update.files.extend(self.take(file, stamp));
+        }
+        self.resolve(now, &mut update);
+        update
+    }
+
+    /// All files that are there; those that are not any more are let go.
+    fn find(&mut self, update: &mut Update) -> Vec<SourceFile> {
+        let found = sources::find(&self.roots);
+        let here: HashSet<&Path> = found.files.iter().map(|file| file.path.as_path()).collect();
+        let hidden: Vec<&Path> = found.errors.iter().filter_map(|e| e.hides()).collect();
+        self.files.retain(|path, _| {
+            here.contains(path.as_path()) || hidden.iter().any(|hidden| path.starts_with(hidden))
+        });
+        self.links = found
+            .files
+            .iter()
+            .filter_map(|file| Some((std::fs::canonicalize(&file.path).ok()?, file.path.clone())))
+            .filter(|(real, path)| real != path)
+            .collect();
+        let errors: HashSet<String> = found.errors.iter().map(ToString::to_string).collect();
+        update.paths = errors.difference(&self.path_errors).cloned().collect();
+        update.paths.sort();
+        self.path_errors = errors;
+        found.files
+    }
+
+    fn load(&self, files: &[SourceFile]) -> Vec<OfFile> {
+        if files.is_empty() {
+            return Vec::new();
+        }
+        let mut known = Known::default();
+        for file in files {
+            if let Some(held) = self.files.get(&file.path) {
+                known.add(&file.path, &held.gives);
+            }
+        }
+        let loading = Loading {
+            engine: &self.engine,
+            compile: self.compile,
+            known: &known,
+            before: &|id| self.in_force.get(id).map(|in_force| in_force.rule.clone()),
+        };
+        loading.all(files)
+    }
+
+    /// Takes what a file gave; none where it says what it said before.
+    fn take(&mut self, file: OfFile, stamp: Option<Stamp>) -> Option<FileReport> {
+        let held = self.files.entry(file.path.clone()).or_default();
+        let same = file.content.is_some() && file.content == held.content;
+        held.stamp = stamp;
+        held.content = file.content;
+        if same {
+            return None;
+        }
+        let mut problems = Vec::new();
+        let mut gives: Vec<KnownRule> = Vec::new();
+        let mut broken = HashSet::new();
+        let mut whole = false;
+        for (id, rule) in file.rules {
+            match rule {
+                Ok(known) if gives.iter().any(|other| other.rule.id == known.rule.id) => {
+                    problems.push(Problem::Duplicate {
+                        id: known.rule.id.clone(),
+                        first: file.path.clone(),
+                        second: file.path.clone(),
+                    });
+                }
+                Ok(known) => gives.push(known),
+                Err(problem) => {
+                    match id {
+                        Some(id) => {
+                            gives.extend(held.gives.iter().find(|k| k.rule.id == id).cloned());
+                            broken.insert(id);
+                        }
+                        None => whole = true,
+                    }
+                    problems.push(problem);
+                }
+            }
+        }
+        let texts = problems.iter().map(|problem| problem.rendered(false));
+        let warnings = file.warnings.iter().map(|warning| warning.text.clone());
+        let diagnostic: Vec<String> = texts.chain(warnings).collect();
+        held.diagnostic = (!diagnostic.is_empty()).then(|| diagnostic.join("\n"));
+        let kept: Vec<String> = match whole {
+            true => held
+                .gives
+                .iter()
+                .map(|known| known.rule.id.clone())
+                .collect(),
+            false => broken.iter().cloned().collect(),
+        };
+        let is_in_force = |id: &String| self.in_force.get(id).is_some_and(|f| f.path == file.path);
+        let mut kept: Vec<String> = kept.into_iter().filter(is_in_force).collect();
+        kept.sort();
+        if !whole {
+            held.gives = gives;
+        }
+        held.broken = match (whole, broken.is_empty()) {
+            (true, _) => Broken::File,
+            (false, true) => Broken::Nothing,
+            (false, false) => Broken::Rules(broken),
+        };
+        Some(FileReport {
+            path: file.path,
+            problems,
+            warnings: file.warnings,
+            kept,
+            removed: false,
+        })
+    }
+
+    /// Who gives which rule: whoever had it before, else the first. Tells what changed.
+    fn resolve(&mut self, now: Time, update: &mut Update) {
+        let mut claims: BTreeMap<&str, Vec<(&Path, &Arc<Rule>)>> = BTreeMap::new();
+        for (path, held) in &self.files {
+            for known in &held.gives {
+                let claim = (path.as_path(), &known.rule);
+                claims.entry(&known.rule.id).or_default().push(claim);
+            }
+        }
+        let mut next = BTreeMap::new();
+        let mut doubles = HashSet::new();
+        for (&id, claims) in &claims {
+            let before = self.in_force.get(id);
+            let has_it = before.and_then(|f| claims.iter().find(|(path, _)| *path == f.path));
+            let Some(&(path, rule)) = has_it.or(claims.first()) else {
+                continue;
+            };
+            doubles.extend(
+                claims
+                    .iter()
+                    .filter(|(other, _)| *other != path)
+                    .map(|(other, _)| (id.to_owned(), (*other).to_owned())),
+            );
+            let rule = match before {
+                // The same but for its file or its comments: its instances are warm.
+                Some(before) if before.rule.version == rule.version => before.rule.clone(),
+                before => {
+                    update.changes.push(Change {
+                        id: id.to_owned(),
+                        path: path.to_owned(),
+                        before: before.map(|before| before.rule.clone()),
+                        after: Some(rule.clone()),
+                    });
+                    rule.clone()
+                }
+            };
+            let path = path.to_owned();
+            next.insert(id.to_owned(), InForce { rule, path });
+        }
+        self.leaving.retain(|id, _| !next.contains_key(id));
+        for (id, in_force) in std::mem::take(&mut self.in_force) {
+            if next.contains_key(&id) {
+                continue;
+            }
+            let at = self.leaving.get(&id).copied();
+            let at = at.unwrap_or_else(|| now.after(self.removal_delay));
+            if now < at {
+                self.leaving.insert(id.clone(), at);
+                next.insert(id, in_force);
+            } else if self.is_folder_gone(&in_force.path) {
+                self.leaving.insert(id.clone(), now.after(FOLDER_GONE));
+                next.insert(id, in_force);
+            } else {
+                self.leaving.remove(&id);
+                if !self.files.contains_key(&in_force.path)
+                    && update.files.iter().all(|file| file.path != in_force.path)
+                {
+                    update.files.push(FileReport {
+                        path: in_force.path.clone(),
+                        problems: Vec::new(),
+                        warnings: Vec::new(),
+                        kept: Vec::new(),
+                        removed: true,
+                    });
+                }
+                update.changes.push(Change {
+                    id,
+                    path: in_force.path,
+                    before: Some(in_force.rule),
+                    after: None,
+                });
+            }
+        }
+        self.in_force = next;
+        self.tell_doubles(doubles, update);
+    }
+
+    fn tell_doubles(&mut self, doubles: HashSet<(String, PathBuf)>, update: &mut Update) {
+        let mut new: Vec<_> = doubles.difference(&self.doubles).cloned().collect();
+        new.sort();
+        for (id, second) in new {
+            let Some(first) = self.in_force.get(&id).map(|f| f.path.clone()) else {
+                continue;
+            };
+            let problem = Problem::Duplicate {
+                id,
+                first,
+                second: second.clone(),
+            };
+            match update.files.iter_mut().find(|file| file.path == second) {
+                Some(file) => file.problems.push(problem),
+                None => update.files.push(FileReport {
+                    path: second,
+                    problems: vec![problem],
+                    warnings: Vec::new(),
+                    kept: Vec::new(),
+                    removed: false,
+                }),
+            }
+        }
+        self.doubles = doubles;
+    }
+
+    /// Whether the path that was named, and that a file lay under, is gone itself.
+    fn is_folder_gone(&self, path: &Path) -> bool {
+        let mut roots = self.roots.iter().filter(|root| path.starts_with(root));
+        !roots.any(|root| std::fs::metadata(root).is_ok())
+    }
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}

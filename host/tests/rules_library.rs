@@ -1,0 +1,319 @@
+//! What a look at the rule files puts in force: real files, the time as an argument.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use betrace::engine::{Engine, EngineLimits};
+use betrace::rules::dsl;
+use betrace::rules::library::Library;
+use betrace::rules::update::{RuleState, Update};
+use betrace::rules::watch::Saved;
+use betrace::time::Time;
+
+const DELAY: Duration = Duration::from_millis(250);
+
+struct Desk {
+    folder: tempfile::TempDir,
+    library: Library,
+    now: Time,
+}
+
+impl Desk {
+    fn new(files: &[(&str, &str)]) -> Desk {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir(folder.path().join("rules")).expect("a folder");
+        for (name, text) in files {
+            fs::write(folder.path().join("rules").join(name), text).expect("a file");
+        }
+        let engine = Arc::new(Engine::new(EngineLimits::for_workers(1)).expect("limits"));
+        let roots = vec![folder.path().join("rules")];
+        let library = Library::new(engine, roots, &dsl::compile, DELAY);
+        let mut desk = Desk {
+            folder,
+            library,
+            now: Time(0),
+        };
+        desk.library.open(desk.now);
+        desk
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("rules")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root().join(name)
+    }
+
+    fn save(&mut self, name: &str, text: &str) -> Update {
+        fs::write(self.path(name), text).expect("a file");
+        self.saved(&[&self.path(name)], false)
+    }
+
+    fn remove(&mut self, name: &str) -> Update {
+        fs::remove_file(self.path(name)).expect("it is there");
+        self.saved(&[], true)
+    }
+
+    fn saved(&mut self, paths: &[&Path], rescan: bool) -> Update {
+        let saved = Saved {
+            paths: paths.iter().map(|path| path.to_path_buf()).collect(),
+            rescan,
+            writing: Vec::new(),
+            at: Instant::now(),
+        };
+        self.library.saved(&saved, self.now)
+    }
+
+    fn after(&mut self, time: Duration) -> Update {
+        self.now = self.now.after(time);
+        self.library.tick(self.now)
+    }
+
+    /// Ids, and where they come from.
+    fn in_force(&self) -> Vec<String> {
+        let statuses = self.library.statuses();
+        let in_force = statuses.iter().filter(|status| status.rule.is_some());
+        in_force
+            .map(|status| format!("{}@{}", status.id, name(&status.path)))
+            .collect()
+    }
+
+    fn states(&self) -> Vec<(String, RuleState)> {
+        let statuses = self.library.statuses();
+        statuses.into_iter().map(|s| (s.id, s.state)).collect()
+    }
+
+    fn version(&self, id: &str) -> String {
+        let rules = self.library.rules();
+        let rule = rules.iter().find(|rule| rule.id == id);
+        rule.expect("it is in force").version.clone()
+    }
+}
+
+fn name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn rule(id: &str, over: u32) -> String {
+    format!("rule {id} {{ detect {{ spans.count() > {over} }} }}\n")
+}
+
+fn changed(update: &Update) -> Vec<(&str, bool, bool)> {
+    let changes = update.changes.iter();
+    changes
+        .map(|c| (c.id.as_str(), c.before.is_some(), c.after.is_some()))
+        .collect()
+}
+
+#[test]
+fn an_edit_is_one_change_and_a_touch_is_none() {
+    let mut desk = Desk::new(&[
+        ("a.betrace", &(rule("a", 1) + &rule("b", 1))),
+        ("c.betrace", &rule("c", 1)),
+    ]);
+    assert_eq!(
+        desk.in_force(),
+        ["a@a.betrace", "b@a.betrace", "c@c.betrace"]
+    );
+    let update = desk.save("a.betrace", &(rule("a", 1) + &rule("b", 2)));
+    assert_eq!(changed(&update), [("b", true, true)]);
+    assert_eq!(update.files.len(), 1);
+    let update = desk.save("a.betrace", &(rule("a", 1) + &rule("b", 2)));
+    assert!(update.files.is_empty() && update.changes.is_empty());
+    let update = desk.save(
+        "a.betrace",
+        &format!("# a word\n{}{}", rule("a", 1), rule("b", 2)),
+    );
+    assert!(update.changes.is_empty(), "comments change no rule");
+    let update = desk.save("d.betrace", &rule("d", 1));
+    assert_eq!(changed(&update), [("d", false, true)]);
+}
+
+#[test]
+fn rules_that_did_not_change_are_the_very_same() {
+    let mut desk = Desk::new(&[("a.betrace", &(rule("a", 1) + &rule("b", 1)))]);
+    let before = desk.library.rules();
+    desk.save("a.betrace", &(rule("a", 1) + &rule("b", 2)));
+    let after = desk.library.rules();
+    assert!(Arc::ptr_eq(&before[0], &after[0]));
+    assert!(!Arc::ptr_eq(&before[1], &after[1]));
+    let text = &after[1].source().expect("it has a source").text;
+    assert!(String::from_utf8_lossy(text).contains("> 2"));
+}
+
+#[test]
+fn a_broken_file_keeps_its_last_good_version_until_it_is_mended() {
+    let mut desk = Desk::new(&[("a.betrace", &(rule("a", 1) + &rule("b", 1)))]);
+    let version = desk.version("a");
+    let update = desk.save(
+        "a.betrace",
+        &(rule("a", 2) + "rule b { detect { spans.cuont() > 1 } }"),
+    );
+    assert!(update.changes.is_empty());
+    let report = &update.files[0];
+    assert_eq!(report.problems.len(), 1);
+    assert!(report.problems[0].rendered(false).contains("cuont"));
+    assert_eq!(report.kept, ["a", "b"]);
+    assert_eq!(desk.version("a"), version);
+    assert_eq!(
+        desk.states(),
+        [
+            ("a".to_owned(), RuleState::LastGood),
+            ("b".to_owned(), RuleState::LastGood)
+        ]
+    );
+    desk.after(DELAY * 10);
+    assert_eq!(desk.in_force(), ["a@a.betrace", "b@a.betrace"]);
+    let update = desk.save("a.betrace", &(rule("a", 2) + &rule("b", 1)));
+    assert_eq!(changed(&update), [("a", true, true)]);
+    assert!(
+        desk.states()
+            .iter()
+            .all(|(_, state)| *state == RuleState::Active)
+    );
+}
+
+#[test]
+fn a_file_that_never_was_good_is_shown_by_its_name() {
+    let desk = Desk::new(&[
+        ("bad.betrace", "rule {"),
+        ("good.betrace", &rule("good", 1)),
+    ]);
+    assert_eq!(
+        desk.states(),
+        [
+            ("bad".to_owned(), RuleState::Broken),
+            ("good".to_owned(), RuleState::Active)
+        ]
+    );
+}
+
+#[test]
+fn an_emptied_file_is_a_mistake_and_no_removal() {
+    let mut desk = Desk::new(&[("a.betrace", &rule("a", 1))]);
+    let update = desk.save("a.betrace", "");
+    assert_eq!(update.files[0].problems.len(), 1);
+    desk.after(DELAY);
+    assert_eq!(desk.in_force(), ["a@a.betrace"]);
+}
+
+#[test]
+fn a_deletion_counts_after_a_while_and_not_if_the_file_comes_back() {
+    let mut desk = Desk::new(&[("a.betrace", &rule("a", 1)), ("b.betrace", &rule("b", 1))]);
+    let update = desk.remove("a.betrace");
+    assert!(update.changes.is_empty());
+    assert_eq!(desk.library.due(), Some(Time(0).after(DELAY)));
+    desk.after(DELAY - Duration::from_millis(1));
+    assert_eq!(desk.in_force().len(), 2);
+    let version = desk.version("a");
+    desk.save("a.betrace", &rule("a", 1));
+    assert_eq!(desk.library.due(), None);
+    desk.after(DELAY);
+    assert_eq!(desk.version("a"), version);
+
+    desk.remove("a.betrace");
+    let update = desk.after(DELAY);
+    assert_eq!(changed(&update), [("a", true, false)]);
+    assert!(update.files[0].removed);
+    assert_eq!(desk.in_force(), ["b@b.betrace"]);
+    assert_eq!(desk.library.due(), None);
+}
+
+#[test]
+fn a_rule_cut_out_of_its_file_goes_after_a_while_too() {
+    let mut desk = Desk::new(&[("a.betrace", &(rule("a", 1) + &rule("b", 1)))]);
+    let update = desk.save("a.betrace", &rule("a", 1));
+    assert!(update.changes.is_empty(), "it may be half of a save");
+    let update = desk.after(DELAY);
+    assert_eq!(changed(&update), [("b", true, false)]);
+}
+
+#[test]
+fn a_rule_may_move_between_files_in_any_order() {
+    for first in ["a", "b"] {
+        let mut desk = Desk::new(&[("a.betrace", &(rule("x", 1) + &rule("y", 1)))]);
+        let version = desk.version("x");
+        let mut saves = vec![("a.betrace", rule("y", 1)), ("b.betrace", rule("x", 1))];
+        if first == "b" {
+            saves.reverse();
+        }
+        for (file, text) in saves {
+            let update = desk.save(file, &text);
+            assert!(update.changes.is_empty(), "{first}: {:?}", update.changes);
+        }
+        desk.after(DELAY);
+        assert_eq!(desk.in_force(), ["x@b.betrace", "y@a.betrace"], "{first}");
+        assert_eq!(desk.version("x"), version);
+    }
+}
+
+#[test]
+fn of_two_files_with_one_rule_the_one_that_had_it_keeps_it() {
+    let mut desk = Desk::new(&[("b.betrace", &rule("x", 1))]);
+    let update = desk.save("a.betrace", &rule("x", 2));
+    assert!(update.changes.is_empty());
+    let problem = update.files[0]
+        .problems
+        .last()
+        .expect("it is told")
+        .to_string();
+    assert!(
+        problem.contains("already in") && problem.contains("b.betrace"),
+        "{problem}"
+    );
+    assert_eq!(desk.in_force(), ["x@b.betrace"]);
+    let update = desk.remove("b.betrace");
+    assert_eq!(
+        changed(&update),
+        [("x", true, true)],
+        "the other takes over"
+    );
+    assert_eq!(desk.in_force(), ["x@a.betrace"]);
+}
+
+#[test]
+fn a_folder_that_vanishes_keeps_its_rules() {
+    let mut desk = Desk::new(&[("a.betrace", &rule("a", 1)), ("b.betrace", &rule("b", 1))]);
+    let away = desk.folder.path().join("away");
+    fs::rename(desk.root(), &away).expect("it moves");
+    let update = desk.saved(&[], true);
+    assert_eq!(update.paths.len(), 1, "{:?}", update.paths);
+    for _ in 0..20 {
+        let update = desk.after(DELAY * 4);
+        assert!(update.changes.is_empty());
+    }
+    assert_eq!(desk.in_force().len(), 2);
+    fs::remove_file(away.join("b.betrace")).expect("it is there");
+    fs::rename(&away, desk.root()).expect("it moves");
+    desk.saved(&[], true);
+    let mut gone = Vec::new();
+    for _ in 0..5 {
+        let update = desk.after(DELAY * 4);
+        gone.extend(changed(&update).into_iter().map(|(id, ..)| id.to_owned()));
+    }
+    assert_eq!(gone, ["b"]);
+    assert_eq!(desk.in_force(), ["a@a.betrace"]);
+}
+
+#[test]
+fn a_file_that_is_being_written_is_not_read() {
+    let mut desk = Desk::new(&[("a.betrace", &rule("a", 1))]);
+    fs::write(desk.path("a.betrace"), rule("other", 1)).expect("a file");
+    let saved = Saved {
+        paths: Vec::new(),
+        rescan: true,
+        writing: vec![desk.path("a.betrace")],
+        at: Instant::now(),
+    };
+    let update = desk.library.saved(&saved, desk.now);
+    assert!(update.files.is_empty());
+    assert_eq!(desk.in_force(), ["a@a.betrace"]);
+    let update = desk.saved(&[], true);
+    assert_eq!(changed(&update), [("other", false, true)]);
+}
