@@ -20,6 +20,8 @@ pub struct Tried {
     pub unjudged: Vec<(u32, u32)>,
     /// By rule: why it has no verdict on some trace, the first time, over all batches.
     pub reasons: BTreeMap<u32, String>,
+    /// By rule: traces that it was asked for, or should have been, over all batches.
+    pub candidates: BTreeMap<u32, u64>,
     /// By rule, over all batches.
     faults: BTreeMap<u32, u32>,
 }
@@ -45,6 +47,7 @@ impl Tried {
     pub fn clear(&mut self) {
         self.unjudged.clear();
         self.reasons.clear();
+        self.candidates.clear();
         self.faults.clear();
     }
 
@@ -59,6 +62,13 @@ impl Tried {
 }
 
 impl Tally<'_> {
+    /// Before the calls of a rule for one batch, with its candidate traces.
+    pub(super) fn asks(&mut self, index: u32, traces: &[u32]) {
+        if let Tally::Trial { tried, .. } = self {
+            *tried.candidates.entry(index).or_default() += traces.len() as u64;
+        }
+    }
+
     /// Before each call, with the traces that are left: whether the rule is still to be called.
     pub(super) fn goes_on(&mut self, index: u32, rest: &[u32]) -> bool {
         let Tally::Trial { tried, halted } = self else {

@@ -147,6 +147,7 @@ impl Worker {
             trace_bytes: limits.trace_bytes,
             traces: (limits.findings / clauses.max(1)).max(1),
         };
+        tally.asks(index, traces);
         let mut rest = traces;
         while !rest.is_empty() {
             if !tally.goes_on(index, rest) {

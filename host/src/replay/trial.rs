@@ -1,43 +1,89 @@
 //! Changed rules over kept traces: the version before and the new one side by side, on cores that are free.
 //!
 //! ```text
-//! changes -> one rule set -> [kept traces, batch by batch, on some threads] -> findings -> compare -> Verdict
+//! changes -> one rule set -> [kept traces, batch by batch, on some threads] -> findings -> diff -> count -> Verdict
 //! ```
-//! Both versions see the same columns, so that what they found can be compared row by row. Nothing here is counted of the
-//! rules: they are copies with counters of their own.
+//! Both versions see the same columns, so that what they found can be compared row by row. Nothing of it is counted of the
+//! rules, whose metrics tell of live traffic. Newest traces come first, so that they are the ones that have a verdict when
+//! the time is up.
+
+mod count;
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use super::coverage::Coverage;
-use super::diff::{Difference, compare};
+use super::diff::{Pairing, facts};
 use super::kept::{Kept, KeptBatch};
 use super::run::Unlike;
-use super::verdict::{ChangeKind, RuleVerdict, Side, Verdict};
-use crate::assemble::trace::Trace;
+use super::verdict::{ChangeKind, RuleVerdict, Verdict};
 use crate::columns::batch::Columns;
+use crate::columns::census::Census;
 use crate::engine::limits::{TRIER_INSTANCES, TRIERS};
-use crate::engine::{Engine, Finding, Rule, RuleSet, Worker};
+use crate::engine::{Engine, Finding, Rule, RuleSet, Tried, Worker};
 use crate::rules::update::Change;
-use crate::signal::Emission;
-use crate::signal::judge::{Judged, Unfinished, signals};
+pub use count::SIDE_IDS;
+use count::{Batch, Count, Outcome, Versions};
 
 /// Spans of one batch, as in the live flow.
 const BATCH_SPANS: usize = 16_384;
 
-/// Traces of one kind that a verdict names; all are counted.
-pub const IDS: usize = 1_000;
+/// Below this, what a batch costs beside its spans begins to show.
+const LEAST_BATCH_SPANS: usize = 1_024;
 
-/// How much a thread of a trial gives way to others. 19 is the most.
+/// Batches of a thread: with a few each, all end at about the same time.
+const BATCHES_A_THREAD: usize = 4;
+
+/// Rows of all columns of one batch, so that five hundred rules that change at once are tried in small batches instead of
+/// in hundreds of megabytes. At most 9 bytes each.
+const CELLS: usize = 2 << 20;
+
+/// Bytes of one batch's traces, as in the live flow.
+const BATCH_BYTES: usize = 16 << 20;
+
+/// Columns beyond which buffers are not kept for the next trial.
+const KEPT_COLUMNS: usize = 64;
+
+/// Changes of which traces are drawn: a person reads a few, and a drawing has up to a hundred spans of evidence.
+const DRAWN_CHANGES: usize = 64;
+
+/// What a person would wait for a verdict; a trial of a thousand traces takes milliseconds.
+const TIME: Duration = Duration::from_secs(30);
+
+/// How much a thread of a trial gives way to others: it gets a tenth of the time of one that judges live traffic, and so
+/// still ends where all cores are busy.
+#[cfg(target_os = "linux")]
 const NICE: i32 = 10;
+
+/// The bounds of a trial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrialLimits {
+    pub threads: usize,
+    /// Engine instances that a thread may keep, of those that the pool has to spare.
+    pub instances: usize,
+    /// After this, traces that were not tried have no verdict.
+    pub time: Duration,
+}
+
+impl Default for TrialLimits {
+    fn default() -> TrialLimits {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        TrialLimits {
+            threads: cores.min(TRIERS),
+            instances: TRIER_INSTANCES,
+            time: TIME,
+        }
+    }
+}
 
 /// Runs changed rules over kept traces. Buffers and instances stay from one save to the next.
 pub struct Trial {
     engine: Arc<Engine>,
+    limits: TrialLimits,
     desks: Vec<Desk>,
 }
 
@@ -45,24 +91,46 @@ pub struct Trial {
 struct Desk {
     worker: Worker,
     columns: Columns,
+    findings: Vec<Finding>,
+    tried: Tried,
 }
 
-/// A version that is run: of which change, and which of its two.
-struct Version {
-    change: usize,
-    is_after: bool,
+/// What all threads work on.
+struct Work<'a> {
+    set: RuleSet,
+    /// By change.
+    versions: Vec<Versions>,
+    kept: &'a [Arc<Kept>],
+    batches: Vec<Range<usize>>,
+    next: AtomicUsize,
+    overtaken: &'a AtomicBool,
+    until: Instant,
+}
+
+/// What a thread, or all of them, found.
+struct Share {
+    /// By change.
+    counts: Vec<Count>,
+    /// By column of the set: tags of its values, of those that a new version compares.
+    censuses: Vec<Census>,
+    /// Traces that were tried.
+    traces: u64,
+    candidates: Vec<u64>,
+    /// By rule of the set: why it has no verdict on some trace.
+    reasons: Vec<Option<String>>,
 }
 
 impl Trial {
     pub fn new(engine: Arc<Engine>) -> Trial {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let desk = || Desk {
-            worker: Worker::with_warm(engine.clone(), TRIER_INSTANCES),
-            columns: Columns::default(),
-        };
+        Trial::with_limits(engine, TrialLimits::default())
+    }
+
+    pub fn with_limits(engine: Arc<Engine>, limits: TrialLimits) -> Trial {
+        let desk = || Desk::new(&engine, &limits);
         Trial {
-            desks: (0..cores.min(TRIERS)).map(|_| desk()).collect(),
+            desks: (0..limits.threads.max(1)).map(|_| desk()).collect(),
             engine,
+            limits,
         }
     }
 
@@ -70,7 +138,8 @@ impl Trial {
         &self.engine
     }
 
-    /// Says what changes do to kept traces, newest first. None where `overtaken` was set meanwhile.
+    /// Says what changes do to kept traces, newest first. None where `overtaken` was set meanwhile: that is looked at
+    /// between any two calls of a rule.
     pub fn judge(
         &mut self,
         changes: &[Change],
@@ -78,55 +147,30 @@ impl Trial {
         coverage: Coverage,
         overtaken: &AtomicBool,
     ) -> Option<Verdict> {
-        let versions = versions(changes);
-        let batches = batches(kept);
-        let next = AtomicUsize::new(0);
-        let work = |desk: &mut Desk| {
-            let mut part = Part::new(changes, &versions);
-            while !overtaken.load(Relaxed)
-                && let Some(batch) = batches.get(next.fetch_add(1, Relaxed))
-            {
-                let traces = kept.get(batch.clone()).unwrap_or_default();
-                part.run(desk, traces, batch.start);
+        let started = Instant::now();
+        let until = started.checked_add(self.limits.time).unwrap_or(started);
+        let work = Work::new(changes, kept, self.desks.len(), overtaken, until);
+        let mut sum = Share::new(&work);
+        let mut is_broken = false;
+        for share in run(&mut self.desks, &work) {
+            match share {
+                Some(share) => sum.add(share),
+                None => is_broken = true,
             }
-            part.tally
-        };
-        let mut tallies = Vec::new();
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = self
-                .desks
-                .iter_mut()
-                .take(batches.len())
-                .filter_map(|desk| {
-                    let run = || {
-                        // Where it can't be had, the trial takes its turn like others.
-                        let _ = rustix::process::nice(NICE);
-                        work(desk)
-                    };
-                    let thread = std::thread::Builder::new().name("trial".to_owned());
-                    thread.spawn_scoped(scope, run).ok()
-                })
-                .collect();
-            tallies.extend(threads.into_iter().map(|thread| thread.join()));
-        });
+        }
+        if is_broken {
+            // Buffers that a panic left as they were are not to be trusted.
+            let desks = self.desks.iter_mut();
+            desks.for_each(|desk| *desk = Desk::new(&self.engine, &self.limits));
+        }
+        if work.set.projection.columns.len() > KEPT_COLUMNS {
+            let desks = self.desks.iter_mut();
+            desks.for_each(|desk| desk.columns = Columns::default());
+        }
         if overtaken.load(Relaxed) {
             return None;
         }
-        let mut sum = Tally::new(changes.len());
-        let mut is_broken = tallies.is_empty() && !batches.is_empty();
-        for tally in tallies {
-            match tally {
-                Ok(tally) => sum.add(tally),
-                Err(_) => is_broken = true,
-            }
-        }
-        let mut verdict = sum.verdict(changes, kept, coverage);
-        if is_broken {
-            for rule in &mut verdict.rules {
-                rule.fault = Some("a thread of the trial ended early".to_owned());
-            }
-        }
-        Some(verdict)
+        Some(verdict(&work, changes, sum, coverage, is_broken))
     }
 }
 
@@ -148,31 +192,133 @@ pub fn try_rules(
     trial.judge(&changes, kept, coverage, overtaken)
 }
 
-fn versions(changes: &[Change]) -> Vec<Version> {
-    let mut versions = Vec::new();
-    for (index, change) in changes.iter().enumerate() {
-        for (rule, is_after) in [(&change.before, false), (&change.after, true)] {
-            if rule.is_some() {
-                versions.push(Version {
-                    change: index,
-                    is_after,
-                });
-            }
-        }
+/// Runs the work on a thread a desk; each gives its share, or none where it panicked.
+fn run(desks: &mut [Desk], work: &Work<'_>) -> Vec<Option<Share>> {
+    let wanted = desks.len().min(work.batches.len());
+    let mut shares = std::thread::scope(|scope| {
+        let threads: Vec<_> = desks
+            .iter_mut()
+            .take(wanted)
+            .filter_map(|desk| {
+                let run = || {
+                    give_way();
+                    desk.run(work)
+                };
+                let thread = std::thread::Builder::new().name("trial".to_owned());
+                thread.spawn_scoped(scope, run).ok()
+            })
+            .collect();
+        let shares = threads.into_iter().map(|thread| thread.join().ok());
+        shares.collect::<Vec<_>>()
+    });
+    // Where no thread can be had, the caller's has to do.
+    if let (true, Some(desk)) = (shares.is_empty() && wanted > 0, desks.first_mut()) {
+        shares.push(Some(desk.run(work)));
     }
-    versions
+    shares
 }
 
-/// Runs of traces of about [`BATCH_SPANS`] spans.
-fn batches(kept: &[Arc<Kept>]) -> Vec<Range<usize>> {
+/// Lets others go before this thread. Elsewhere than on Linux, that would hold for the whole process.
+fn give_way() {
+    // Where it can't be had, the trial takes its turn like others.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(NICE);
+}
+
+impl<'a> Work<'a> {
+    fn new(
+        changes: &[Change],
+        kept: &'a [Arc<Kept>],
+        threads: usize,
+        overtaken: &'a AtomicBool,
+        until: Instant,
+    ) -> Work<'a> {
+        let mut rules = Vec::new();
+        let mut add = |rule: &Option<Arc<Rule>>| {
+            let rule = rule.as_ref()?;
+            rules.push(rule.clone());
+            u32::try_from(rules.len() - 1).ok()
+        };
+        let versions = |(index, change): (usize, &Change)| Versions {
+            before: add(&change.before),
+            after: add(&change.after),
+            pairing: match (&change.before, &change.after) {
+                (Some(before), Some(after)) => Pairing::new(&before.manifest, &after.manifest),
+                _ => Pairing::default(),
+            },
+            drawn: index < DRAWN_CHANGES,
+        };
+        let versions = changes.iter().enumerate().map(versions).collect();
+        let set = RuleSet::new(0, rules);
+        let batches = if set.rules.is_empty() {
+            Vec::new()
+        } else {
+            batches(
+                kept,
+                batch_spans(kept, threads, set.projection.columns.len()),
+            )
+        };
+        Work {
+            set,
+            versions,
+            kept,
+            batches,
+            next: AtomicUsize::new(0),
+            overtaken,
+            until,
+        }
+    }
+
+    fn is_halted(&self) -> bool {
+        self.overtaken.load(Relaxed) || Instant::now() >= self.until
+    }
+
+    /// The attribute columns whose types matter to a new version.
+    fn compared(&self) -> Vec<usize> {
+        let after = self.versions.iter().filter_map(|versions| versions.after);
+        let columns = after.flat_map(|after| self.columns_of(after));
+        let mut columns: Vec<usize> = columns.map(|(column, _)| column).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        columns
+    }
+
+    /// What a rule compares, with where that is in the set's columns.
+    fn columns_of(
+        &self,
+        rule: u32,
+    ) -> impl Iterator<Item = (usize, &crate::engine::manifest::RuleColumn)> {
+        let index = rule as usize;
+        let binding = self.set.bindings.get(index);
+        let columns = binding.into_iter().flat_map(|binding| &binding.columns);
+        let rule = self.set.rules.get(index);
+        let own = rule.into_iter().flat_map(|rule| &rule.manifest.columns);
+        let pairs = columns.map(|&column| column as usize).zip(own);
+        pairs.filter(|(_, own)| own.compared != Default::default())
+    }
+}
+
+/// How many spans make a batch, so that all threads have some and none takes too much memory.
+fn batch_spans(kept: &[Arc<Kept>], threads: usize, columns: usize) -> usize {
+    let spans: usize = kept.iter().map(|kept| kept.spans.len()).sum();
+    let fair = spans.div_ceil(threads.max(1) * BATCHES_A_THREAD);
+    let most = (CELLS / columns.max(1)).clamp(1, BATCH_SPANS);
+    fair.max(LEAST_BATCH_SPANS).min(most)
+}
+
+/// Runs of traces of at most so many spans; a larger trace is a run of its own.
+fn batches(kept: &[Arc<Kept>], most: usize) -> Vec<Range<usize>> {
     let mut batches = Vec::new();
-    let (mut start, mut spans) = (0, 0);
+    let (mut start, mut spans, mut bytes) = (0, 0, 0);
     for (index, trace) in kept.iter().enumerate() {
-        if spans > 0 && spans + trace.spans.len() > BATCH_SPANS {
+        let more = trace.request.bytes.len();
+        let is_full = spans + trace.spans.len() > most || bytes + more > BATCH_BYTES;
+        if index > start && is_full {
             batches.push(start..index);
-            (start, spans) = (index, 0);
+            (start, spans, bytes) = (index, 0, 0);
         }
         spans += trace.spans.len();
+        bytes += more;
     }
     if start < kept.len() {
         batches.push(start..kept.len());
@@ -180,302 +326,229 @@ fn batches(kept: &[Arc<Kept>]) -> Vec<Range<usize>> {
     batches
 }
 
-/// One thread's part of a trial.
-struct Part<'a> {
-    versions: &'a [Version],
-    set: RuleSet,
-    tally: Tally,
-    findings: Vec<Finding>,
-}
-
-/// What was found so far.
-struct Tally {
-    changes: Vec<OfChange>,
-}
-
-#[derive(Default)]
-struct OfChange {
-    traces: u64,
-    fires: u64,
-    fired_before: u64,
-    unchanged: u64,
-    unjudged: u64,
-    candidates: u64,
-    fault: Option<String>,
-    newly: Found,
-    no_longer: Found,
-    otherwise: Found,
-    unlike: BTreeMap<Unlike, u64>,
-}
-
-/// Traces of one kind, by their place among the kept ones.
-#[derive(Default)]
-struct Found {
-    places: Vec<usize>,
-    first: Option<(usize, Emission)>,
-}
-
-impl<'a> Part<'a> {
-    fn new(changes: &[Change], versions: &'a [Version]) -> Part<'a> {
-        let rule = |version: &Version| {
-            let change = changes.get(version.change)?;
-            let rule = match version.is_after {
-                true => change.after.as_ref()?,
-                false => change.before.as_ref()?,
-            };
-            Some(Arc::new(rule.in_force(None, rule.source())))
-        };
-        Part {
-            versions,
-            set: RuleSet::new(0, versions.iter().filter_map(rule).collect()),
-            tally: Tally::new(changes.len()),
+impl Desk {
+    fn new(engine: &Arc<Engine>, limits: &TrialLimits) -> Desk {
+        Desk {
+            worker: Worker::with_warm(engine.clone(), limits.instances.max(1)),
+            columns: Columns::default(),
             findings: Vec::new(),
+            tried: Tried::default(),
         }
     }
 
-    fn run(&mut self, desk: &mut Desk, kept: &[Arc<Kept>], first: usize) {
+    /// Takes batches until there is none.
+    fn run(&mut self, work: &Work<'_>) -> Share {
+        self.tried.clear();
+        let mut share = Share::new(work);
+        let compared = work.compared();
+        while !work.is_halted()
+            && let Some(batch) = work.batches.get(work.next.fetch_add(1, Relaxed))
+        {
+            self.batch(work, batch.clone(), &compared, &mut share);
+        }
+        for (rule, reason) in &self.tried.reasons {
+            if let Some(known) = share.reasons.get_mut(*rule as usize) {
+                *known = Some(reason.clone());
+            }
+        }
+        for (rule, candidates) in &self.tried.candidates {
+            if let Some(sum) = share.candidates.get_mut(*rule as usize) {
+                *sum += candidates;
+            }
+        }
+        share
+    }
+
+    fn batch(
+        &mut self,
+        work: &Work<'_>,
+        range: Range<usize>,
+        compared: &[usize],
+        share: &mut Share,
+    ) {
+        let first = range.start;
+        let kept = work.kept.get(range).unwrap_or_default();
         let requests = KeptBatch::new(kept);
         let traces = requests.traces();
-        let lost_before: Vec<u64> = self.set.rules.iter().map(|rule| lost(rule)).collect();
-        let asked: Vec<u64> = self.set.rules.iter().map(|r| r.counts().traces).collect();
-        desk.columns
-            .project(&self.set.projection, &requests, &traces);
+        self.columns
+            .project(&work.set.projection, &requests, &traces);
         self.findings.clear();
-        desk.worker
-            .evaluate(&self.set, &desk.columns, &traces, &mut self.findings);
-        self.count_unlike(&desk.columns);
-        let mut of_rule: Vec<&[Finding]> = vec![&[]; self.versions.len()];
-        for found in self.findings.chunk_by(|a, b| a.rule == b.rule) {
-            let rule = found.first().map_or(0, |finding| finding.rule as usize);
-            if let Some(place) = of_rule.get_mut(rule) {
-                *place = found;
+        self.worker.try_out(
+            &work.set,
+            &self.columns,
+            &traces,
+            &mut self.findings,
+            &mut self.tried,
+            &|| work.is_halted(),
+        );
+        share.traces += traces.len() as u64;
+        for &column in compared {
+            let rows = self.columns.columns.get(column);
+            if let (Some(rows), Some(census)) = (rows, share.censuses.get_mut(column))
+                && !self.columns.is_blank(column)
+            {
+                census.add(&rows.census(0..u32::MAX));
             }
         }
-        for (index, change) in self.tally.changes.iter_mut().enumerate() {
-            let batch = Batch {
-                set: &self.set,
-                columns: &desk.columns,
-                traces: &traces,
-                requests: &requests,
-                first,
-            };
-            let sides = self.versions.iter().enumerate();
-            let mut before: Option<&[Finding]> = None;
-            let mut after: Option<&[Finding]> = None;
-            let mut is_whole = true;
-            for (number, version) in sides.filter(|(_, version)| version.change == index) {
-                let found = of_rule.get(number).copied().unwrap_or_default();
-                *(if version.is_after {
-                    &mut after
-                } else {
-                    &mut before
-                }) = Some(found);
-                let Some(rule) = self.set.rules.get(number) else {
-                    continue;
-                };
-                if lost_before.get(number) != Some(&lost(rule)) {
-                    is_whole = false;
-                    if version.is_after {
-                        let fault = rule.last_fault().map(|fault| fault.to_string());
-                        let bound = "a trace is too large for it".to_owned();
-                        change.fault.get_or_insert(fault.unwrap_or(bound));
-                    }
-                }
-                if version.is_after {
-                    let asked = asked.get(number).copied().unwrap_or_default();
-                    change.candidates += rule.counts().traces - asked;
-                }
-            }
-            change.take(
-                &batch,
-                before.unwrap_or_default(),
-                after.unwrap_or_default(),
-                is_whole,
-            );
-        }
-    }
-
-    fn count_unlike(&mut self, columns: &Columns) {
-        let rules = self.set.rules.iter().zip(&self.set.bindings);
-        for ((rule, binding), version) in rules.zip(self.versions) {
-            let Some(change) = self.tally.changes.get_mut(version.change) else {
-                continue;
-            };
-            if !version.is_after {
-                continue;
-            }
-            for (column, index) in rule.manifest.columns.iter().zip(&binding.columns) {
-                let Some(rows) = columns.columns.get(*index as usize) else {
-                    continue;
-                };
-                for (tag, count) in rows.census(0..u32::MAX).unlike(column.compared.into()) {
-                    let unlike = Unlike::new(&rule.id, &column.key, tag);
-                    *change.unlike.entry(unlike).or_default() += count;
-                }
-            }
-        }
-    }
-}
-
-/// Traces without a verdict.
-fn lost(rule: &Rule) -> u64 {
-    let counts = rule.counts();
-    counts.unjudged + counts.input_too_large
-}
-
-/// A batch that both versions have judged.
-struct Batch<'a> {
-    set: &'a RuleSet,
-    columns: &'a Columns,
-    traces: &'a [Trace],
-    requests: &'a KeptBatch<'a>,
-    /// The place of its first trace among the kept ones.
-    first: usize,
-}
-
-impl Batch<'_> {
-    fn draw(&self, findings: &[Finding]) -> Option<Emission> {
-        let judged = Judged {
-            set: self.set,
-            columns: self.columns,
-            traces: self.traces,
-            requests: self.requests,
-            unfinished: Unfinished::All,
-            outlines: true,
-            detected_at: 0,
+        let batch = Batch {
+            set: &work.set,
+            columns: &self.columns,
+            kept,
+            traces: &traces,
+            requests: &requests,
+            first,
         };
-        let mut out = Vec::new();
-        signals(&judged, findings, &mut out);
-        out.pop()
-    }
-}
-
-impl OfChange {
-    /// Takes a batch; where not all of it was judged, traces that only one version fires on say nothing.
-    fn take(&mut self, batch: &Batch<'_>, before: &[Finding], after: &[Finding], is_whole: bool) {
-        let (mut before, mut after) = (before, after);
-        self.traces += batch.traces.len() as u64;
-        let mut known = 0;
-        for trace in 0..batch.traces.len() as u32 {
-            let old = split(&mut before, trace);
-            let new = split(&mut after, trace);
-            let difference = compare(old, new);
-            self.fired_before += u64::from(!old.is_empty());
-            self.fires += u64::from(!new.is_empty());
-            let is_known =
-                is_whole || matches!(difference, Difference::Otherwise | Difference::Unchanged);
-            known += u64::from(is_known);
-            let (found, drawn) = match difference {
-                _ if !is_known => continue,
-                Difference::Silent => continue,
-                Difference::Unchanged => {
-                    self.unchanged += 1;
-                    continue;
-                }
-                Difference::Newly => (&mut self.newly, new),
-                Difference::NoLonger => (&mut self.no_longer, old),
-                Difference::Otherwise => (&mut self.otherwise, new),
-            };
-            found.enter(batch.first + trace as usize, || batch.draw(drawn));
-        }
-        self.unjudged += batch.traces.len() as u64 - known;
-    }
-}
-
-/// Takes a trace's findings off the front.
-fn split<'a>(findings: &mut &'a [Finding], trace: u32) -> &'a [Finding] {
-    let mine = findings.iter().take_while(|finding| finding.trace == trace);
-    let (mine, rest) = findings.split_at(mine.count());
-    *findings = rest;
-    mine
-}
-
-impl Found {
-    fn enter(&mut self, place: usize, draw: impl FnOnce() -> Option<Emission>) {
-        self.places.push(place);
-        let is_first = self.first.as_ref().is_none_or(|(first, _)| place < *first);
-        if is_first && let Some(drawn) = draw() {
-            self.first = Some((place, drawn));
-        }
-    }
-
-    fn add(&mut self, other: Found) {
-        self.places.extend(other.places);
-        let firsts = [self.first.take(), other.first].into_iter().flatten();
-        self.first = firsts.min_by_key(|(place, _)| *place);
-    }
-
-    fn side(mut self, kept: &[Arc<Kept>]) -> Side {
-        self.places.sort_unstable();
-        let ids = self.places.iter().take(IDS);
-        Side {
-            traces: self.places.len() as u64,
-            ids: ids.filter_map(|&place| Some(kept.get(place)?.id)).collect(),
-            first: self.first.map(|(_, drawn)| Box::new(drawn)),
+        // Both are ordered by rule, as rules are called in that order.
+        let outcome = |rule: Option<u32>| {
+            rule.map_or_else(Outcome::default, |rule| Outcome {
+                found: of_rule(&self.findings, rule, |finding| finding.rule),
+                unjudged: of_rule(&self.tried.unjudged, rule, |&(rule, _)| rule),
+            })
+        };
+        for (count, versions) in share.counts.iter_mut().zip(&work.versions) {
+            let (before, after) = (outcome(versions.before), outcome(versions.after));
+            count.take(&batch, versions, before, after);
         }
     }
 }
 
-impl Tally {
-    fn new(changes: usize) -> Tally {
-        Tally {
-            changes: (0..changes).map(|_| OfChange::default()).collect(),
+/// The run of `items` that is of a rule.
+fn of_rule<T>(items: &[T], rule: u32, of: impl Fn(&T) -> u32) -> &[T] {
+    let start = items.partition_point(|item| of(item) < rule);
+    let rest = items.get(start..).unwrap_or_default();
+    let end = rest.partition_point(|item| of(item) == rule);
+    rest.get(..end).unwrap_or_default()
+}
+
+impl Share {
+    fn new(work: &Work<'_>) -> Share {
+        let (changes, rules) = (work.versions.len(), work.set.rules.len());
+        Share {
+            counts: (0..changes).map(|_| Count::default()).collect(),
+            censuses: vec![Census::default(); work.set.projection.columns.len()],
+            traces: 0,
+            candidates: vec![0; rules],
+            reasons: vec![None; rules],
         }
     }
 
-    fn add(&mut self, other: Tally) {
-        for (sum, part) in self.changes.iter_mut().zip(other.changes) {
-            sum.traces += part.traces;
-            sum.fires += part.fires;
-            sum.fired_before += part.fired_before;
-            sum.unchanged += part.unchanged;
-            sum.unjudged += part.unjudged;
-            sum.candidates += part.candidates;
-            sum.fault = sum.fault.take().or(part.fault);
-            sum.newly.add(part.newly);
-            sum.no_longer.add(part.no_longer);
-            sum.otherwise.add(part.otherwise);
-            for (unlike, count) in part.unlike {
-                *sum.unlike.entry(unlike).or_default() += count;
-            }
+    fn add(&mut self, other: Share) {
+        self.traces += other.traces;
+        for (sum, count) in self.counts.iter_mut().zip(other.counts) {
+            sum.add(count);
         }
-    }
-
-    fn verdict(self, changes: &[Change], kept: &[Arc<Kept>], coverage: Coverage) -> Verdict {
-        let pairs = changes.iter().zip(self.changes);
-        Verdict {
-            rules: pairs.map(|(change, of)| of.verdict(change, kept)).collect(),
-            coverage,
+        for (sum, census) in self.censuses.iter_mut().zip(&other.censuses) {
+            sum.add(census);
+        }
+        for (sum, candidates) in self.candidates.iter_mut().zip(other.candidates) {
+            *sum += candidates;
+        }
+        for (known, reason) in self.reasons.iter_mut().zip(other.reasons) {
+            *known = known.take().or(reason);
         }
     }
 }
 
-impl OfChange {
-    fn verdict(self, change: &Change, kept: &[Arc<Kept>]) -> RuleVerdict {
-        let version = |rule: &Option<Arc<Rule>>| rule.as_ref().map(|rule| rule.version.clone());
-        let mut unlike: Vec<(Unlike, u64)> = self.unlike.into_iter().collect();
-        unlike.sort_by_key(|(_, count)| Reverse(*count));
-        RuleVerdict {
-            id: change.id.clone(),
-            change: match (&change.before, &change.after) {
-                (None, _) => ChangeKind::Added,
-                (Some(_), Some(_)) => ChangeKind::Edited,
-                (Some(_), None) => ChangeKind::Removed,
-            },
-            before: version(&change.before),
-            after: version(&change.after),
-            traces: self.traces,
-            candidates: self.candidates,
-            fires: self.fires,
-            fired_before: self.fired_before,
-            newly: self.newly.side(kept),
-            no_longer: self.no_longer.side(kept),
-            otherwise: self.otherwise.side(kept),
-            unchanged: self.unchanged,
-            unjudged: self.unjudged,
-            fault: self.fault,
-            unlike,
-            silence: None,
+fn verdict(
+    work: &Work<'_>,
+    changes: &[Change],
+    mut sum: Share,
+    coverage: Coverage,
+    is_broken: bool,
+) -> Verdict {
+    let all = if work.set.rules.is_empty() {
+        0
+    } else {
+        work.kept.len() as u64
+    };
+    let untried = all.saturating_sub(sum.traces);
+    if is_broken {
+        let reason = "a thread of the trial ended early".to_owned();
+        let reasons = sum.reasons.iter_mut();
+        reasons.for_each(|known| *known = known.take().or(Some(reason.clone())));
+    }
+    let counts = std::mem::take(&mut sum.counts);
+    let rules = changes.iter().zip(&work.versions).zip(counts);
+    let rules = rules.map(|((change, versions), count)| {
+        of_change(work, change, versions, count, &mut sum, untried)
+    });
+    Verdict {
+        rules: rules.collect(),
+        coverage,
+        out_of_time: untried > 0 && Instant::now() >= work.until,
+    }
+}
+
+fn of_change(
+    work: &Work<'_>,
+    change: &Change,
+    versions: &Versions,
+    count: Count,
+    sum: &mut Share,
+    untried: u64,
+) -> RuleVerdict {
+    let version = |rule: &Option<Arc<Rule>>| rule.as_ref().map(|rule| rule.version.clone());
+    let mut reason = |rule: Option<u32>| sum.reasons.get_mut(rule? as usize)?.take();
+    let (fault, fault_before) = (reason(versions.after), reason(versions.before));
+    let lost = |rule: Option<u32>, unjudged: u64| rule.map_or(0, |_| unjudged + untried);
+    let unjudged = lost(versions.after, count.unjudged);
+    let unjudged_before = lost(versions.before, count.unjudged_before);
+    let candidates = versions
+        .after
+        .and_then(|after| sum.candidates.get(after as usize));
+    let is_removed = change.after.is_none();
+    RuleVerdict {
+        id: change.id.clone(),
+        change: match (&change.before, &change.after) {
+            (None, _) => ChangeKind::Added,
+            (Some(_), Some(_)) => ChangeKind::Edited,
+            (Some(_), None) => ChangeKind::Removed,
+        },
+        before: version(&change.before),
+        after: version(&change.after),
+        traces: (work.kept.len() as u64).saturating_sub(if is_removed {
+            unjudged_before
+        } else {
+            unjudged
+        }),
+        candidates: candidates.copied().unwrap_or_default(),
+        fires: count.fires,
+        fired_before: count.fired_before,
+        newly: count.newly.side(work.kept),
+        no_longer: count.no_longer.side(work.kept),
+        otherwise: count.otherwise.side(work.kept),
+        unchanged: count.unchanged,
+        unjudged,
+        fault,
+        unjudged_before,
+        fault_before,
+        facts: match (&change.before, &change.after) {
+            (Some(before), Some(after)) => facts(&before.manifest, &after.manifest),
+            _ => Vec::new(),
+        },
+        unlike: unlike(work, change, versions, &sum.censuses),
+        silence: None,
+    }
+}
+
+/// Values of a type that the new version does not compare with, the most frequent first.
+fn unlike(
+    work: &Work<'_>,
+    change: &Change,
+    versions: &Versions,
+    censuses: &[Census],
+) -> Vec<(Unlike, u64)> {
+    let mut all = Vec::new();
+    for (index, column) in versions
+        .after
+        .into_iter()
+        .flat_map(|rule| work.columns_of(rule))
+    {
+        let census = censuses.get(index).copied().unwrap_or_default();
+        for (tag, count) in census.unlike(column.compared.into()) {
+            all.push((Unlike::new(&change.id, &column.key, tag), count));
         }
     }
+    all.sort_by_key(|(_, count)| Reverse(*count));
+    all
 }
