@@ -228,7 +228,7 @@ fn values_of_an_unlike_type_are_counted_for_the_new_version() {
 #[test]
 fn what_a_stop_cut_short_is_judged_as_it_was_live() {
     let engine = engine();
-    let source = "rule few { detect { charge.count() < 3 and trace.count() > 0 } }
+    let source = "rule few { detect { charge.count() < 3 } }
                   rule any { detect { charge.where(amount > 0) } }";
     let rules = rules(&engine, source);
     let changes: Vec<_> = rules.iter().map(|rule| change(None, Some(rule))).collect();
@@ -237,7 +237,7 @@ fn what_a_stop_cut_short_is_judged_as_it_was_live() {
         let verdict = judge(&engine, &changes, &kept);
         let certainty = |rule: &RuleVerdict| {
             let first = rule.newly.first.as_ref();
-            first.map(|first| first.signal.certainty.clone())
+            first.map(|first| first.signal.certainty)
         };
         let certain: Vec<_> = verdict.rules.iter().map(certainty).collect();
         (verdict.rules[0].fires, verdict.rules[1].fires, certain)
