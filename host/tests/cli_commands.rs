@@ -440,7 +440,7 @@ fn a_rule_that_did_not_judge_all_traces_is_an_error_after_all_is_printed() {
         ..Describe::default()
     };
     let traps = folder.path().join("traps.wasm");
-    std::fs::write(&traps, component("trap", &describe)).unwrap();
+    std::fs::write(&traps, component("trap_many", &describe)).unwrap();
     let ended = betrace(
         &[
             "replay",

@@ -1,5 +1,7 @@
 //! What a look at the rule files puts in force: real files, the time as an argument.
 
+mod guests;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -316,4 +318,33 @@ fn a_file_that_is_being_written_is_not_read() {
     assert_eq!(desk.in_force(), ["a@a.betrace"]);
     let update = desk.saved(&[], true);
     assert_eq!(changed(&update), [("other", false, true)]);
+}
+
+#[test]
+fn a_rule_that_fails_its_trial_never_comes_into_force() {
+    let mut desk = Desk::new(&[("a.betrace", &rule("a", 1))]);
+    let describe = guests::Describe {
+        id: "falls-over",
+        ..guests::Describe::default()
+    };
+    let path = desk.path("trap.wasm");
+    fs::write(&path, guests::component("trap", &describe)).expect("a file");
+    let update = desk.saved(&[], true);
+    assert!(update.changes.is_empty());
+    let problem = update.files[0].problems[0].to_string();
+    assert!(
+        problem.contains("`falls-over` failed on a trial batch"),
+        "{problem}"
+    );
+    fs::write(&path, guests::component("trap_many", &describe)).expect("a file");
+    let update = desk.saved(&[&path], false);
+    assert_eq!(changed(&update), [("falls-over", false, true)]);
+    assert_eq!(
+        desk.library.rules()[1].counts().evaluations,
+        0,
+        "a trial is not counted"
+    );
+    fs::write(&path, guests::component("trap", &describe)).expect("a file");
+    desk.saved(&[&path], false);
+    assert_eq!(desk.in_force(), ["a@a.betrace", "falls-over@trap.wasm"]);
 }

@@ -12,6 +12,7 @@ pub struct Counters {
     evaluations: AtomicU64,
     traces: AtomicU64,
     findings: AtomicU64,
+    signals: AtomicU64,
     faults: [AtomicU64; FaultKind::ALL.len()],
     input_too_large: AtomicU64,
     unjudged: AtomicU64,
@@ -28,6 +29,8 @@ pub struct Counts {
     /// Candidate traces that were given to the rule.
     pub traces: u64,
     pub findings: u64,
+    /// Signals made of its findings: one a trace, whichever clauses broke.
+    pub signals: u64,
     /// In the order of [`FaultKind::ALL`].
     pub faults: [u64; FaultKind::ALL.len()],
     /// Traces that no instance of the rule has the memory for. The host's bound, not the rule's fault.
@@ -58,6 +61,7 @@ impl Counters {
             evaluations: self.evaluations.load(Relaxed),
             traces: self.traces.load(Relaxed),
             findings: self.findings.load(Relaxed),
+            signals: self.signals.load(Relaxed),
             faults: std::array::from_fn(|kind| self.faults[kind].load(Relaxed)),
             input_too_large: self.input_too_large.load(Relaxed),
             unjudged: self.unjudged.load(Relaxed),
@@ -84,6 +88,10 @@ impl Counters {
         if findings > 0 {
             self.findings.fetch_add(findings as u64, Relaxed);
         }
+    }
+
+    pub(super) fn signalled(&self, signals: u64) {
+        self.signals.fetch_add(signals, Relaxed);
     }
 
     pub(super) fn input_too_large(&self) {
