@@ -21,7 +21,7 @@ use super::coverage::Coverage;
 use super::kept::Kept;
 use super::verdict::Verdict;
 use crate::columns::batch::Columns;
-use crate::engine::limits::{TRIER_INSTANCES, TRIERS};
+use crate::engine::limits::{ATTEMPT_INSTANCES, TRIER_INSTANCES, TRIERS};
 use crate::engine::{Engine, Rule};
 use crate::rules::update::Change;
 pub use count::SIDE_IDS;
@@ -57,6 +57,20 @@ impl Default for TrialLimits {
             threads: cores.min(TRIERS),
             instances: TRIER_INSTANCES,
             time: TIME,
+        }
+    }
+}
+
+impl TrialLimits {
+    /// For one of so many requests that are served at a time: they share what the pool has to spare for them.
+    pub fn for_request(at_once: usize) -> TrialLimits {
+        let share = (ATTEMPT_INSTANCES / at_once.max(1)).max(1);
+        let all = TrialLimits::default();
+        let instances = all.instances.min(share);
+        TrialLimits {
+            threads: all.threads.min(share / instances),
+            instances,
+            ..all
         }
     }
 }
@@ -171,4 +185,19 @@ fn give_way() {
     // Where it can't be had, the trial takes its turn like others.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::nice(NICE);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_share_the_instances_that_they_may_have() {
+        for at_once in [0, 1, 2, 3, 5, 24] {
+            let limits = TrialLimits::for_request(at_once);
+            assert!(limits.threads >= 1 && limits.instances >= 1);
+            let all = limits.threads * limits.instances * at_once.max(1);
+            assert!(all <= ATTEMPT_INSTANCES, "{at_once} at once: {all}");
+        }
+    }
 }
