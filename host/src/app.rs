@@ -307,6 +307,7 @@ impl Host {
 /// `betrace serve`, until SIGTERM or SIGINT.
 pub fn serve(config: &Config) -> Result<(), Failure> {
     let stop = Signals::take()?;
+    let start = tracing::info_span!("start").entered();
     let engine = Engine::new(engine_limits(config))
         .map(Arc::new)
         .map_err(|error| {
@@ -336,6 +337,7 @@ pub fn serve(config: &Config) -> Result<(), Failure> {
             note(&format!("betrace: {what} on {address}"));
         }
     }
+    drop(start);
     host.block_on(stop.first());
     note("betrace: stopping: judging what has come");
     let set = host.live().rules.current();

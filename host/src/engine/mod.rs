@@ -25,6 +25,7 @@ pub mod rule;
 mod runtime;
 pub mod set;
 pub mod tally;
+mod waits;
 mod warm;
 pub mod worker;
 

@@ -88,9 +88,9 @@ impl Tally<'_> {
         }
     }
 
-    pub(super) fn called(&self, rule: &Rule, traces: usize, nanoseconds: u64) {
+    pub(super) fn called(&self, rule: &Rule, traces: usize) {
         if let Tally::Counters = self {
-            rule.counters().called(traces, nanoseconds);
+            rule.counters().called(traces);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::replay::diff::{Difference, Pairing};
 use crate::replay::kept::{Kept, KeptBatch};
 use crate::replay::verdict::Side;
 use crate::signal::Emission;
-use crate::signal::judge::{Judged, Unfinished, signals};
+use crate::signal::judge::{Judged, Unfinished, draw};
 
 /// Traces of one kind that a verdict names; all are counted. More than a person looks through, and few enough that a
 /// thousand rules' verdicts together stay below 20 MB.
@@ -184,7 +184,7 @@ impl Batch<'_> {
             detected_at: self.kept.get(trace as usize)?.judged_at,
         };
         let mut out = Vec::new();
-        signals(&judged, findings, &mut out);
+        draw(&judged, findings, &mut out);
         out.pop().map(Box::new)
     }
 }
