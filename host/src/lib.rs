@@ -4,6 +4,8 @@
 //! them in a row; only [`app`] knows all of them.
 
 #[cfg(feature = "engine")]
+pub mod api;
+#[cfg(feature = "engine")]
 pub mod app;
 pub mod assemble;
 #[cfg(feature = "engine")]
@@ -24,4 +26,5 @@ pub mod replay;
 pub mod rules;
 pub mod signal;
 pub mod sinks;
+pub mod telemetry;
 pub mod time;

@@ -16,23 +16,34 @@ impl Transport {
             Transport::Http => "OTLP/HTTP",
         }
     }
+
+    /// As metrics write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Transport::Grpc => "grpc",
+            Transport::Http => "http",
+        }
+    }
 }
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
         /// Counters of one transport.
         #[derive(Debug, Default)]
         pub struct Counters {
-            $($(#[$doc])* pub(super) $name: Count,)*
+            $($(#[doc = $doc])* pub(super) $name: Count,)*
         }
 
         /// The counters at one moment.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Snapshot {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[doc = $doc])* pub $name: u64,)*
         }
 
         impl Counters {
+            /// What it counts, with the words that say so.
+            pub const ALL: &[(&'static str, &'static str)] = &[$((stringify!($name), concat!($($doc,)*)),)*];
+
             pub fn snapshot(&self) -> Snapshot {
                 Snapshot { $($name: self.$name.get(),)* }
             }

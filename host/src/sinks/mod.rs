@@ -9,6 +9,7 @@
 pub mod format;
 pub mod paint;
 pub mod person;
+pub mod recent;
 pub mod stream;
 pub mod text;
 pub mod waterfall;
@@ -56,6 +57,8 @@ pub enum SinkError {
 pub struct Sink {
     batches: Sender<Vec<Emission>>,
     counters: Arc<stream::Counters>,
+    /// What passes through is kept here for a while.
+    recent: Option<Arc<recent::Recent>>,
 }
 
 /// The writer thread: joined to know that all is written.
@@ -98,16 +101,29 @@ pub fn start(stream: Stream, queue: usize) -> Result<(Sink, Writer), SinkError> 
         Sink {
             batches,
             counters: counters.clone(),
+            recent: None,
         },
         Writer { thread, counters },
     ))
 }
 
 impl Sink {
+    /// A sink whose signals are kept for a while, too.
+    pub fn remembered(self, recent: Arc<recent::Recent>) -> Sink {
+        Sink {
+            recent: Some(recent),
+            ..self
+        }
+    }
+
     /// Hands over a batch; waits while the queue is full. A batch for a writer that is gone is counted as lost.
     pub fn send(&self, batch: Vec<Emission>) {
         if batch.is_empty() {
             return;
+        }
+        // Before the queue, which may be full.
+        if let Some(recent) = &self.recent {
+            recent.push(&batch);
         }
         if let Err(unsent) = self.batches.send(batch) {
             self.counters.lose(unsent.0.len());

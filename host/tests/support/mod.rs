@@ -23,6 +23,7 @@ pub struct Serve {
     stderr: Receiver<String>,
     pub grpc: String,
     pub http: String,
+    pub api: String,
     /// What it said until it listened.
     pub greeting: Vec<String>,
 }
@@ -41,6 +42,8 @@ impl Serve {
             "127.0.0.1:0",
             "--otlp-http",
             "127.0.0.1:0",
+            "--api",
+            "127.0.0.1:0",
         ]);
         command
             .args(arguments)
@@ -57,6 +60,7 @@ impl Serve {
             stderr,
             grpc: String::new(),
             http: String::new(),
+            api: String::new(),
             greeting: Vec::new(),
         };
         while serve.grpc.is_empty() || serve.http.is_empty() {
@@ -66,11 +70,14 @@ impl Serve {
                     serve.greeting.join("\n")
                 )
             });
-            if let Some(address) = line.strip_prefix("betrace: OTLP/gRPC on ") {
-                serve.grpc = address.to_owned();
+            if let Some(address) = after(&line, "betrace: OTLP/gRPC on ") {
+                serve.grpc = address;
             }
-            if let Some(address) = line.strip_prefix("betrace: OTLP/HTTP on ") {
-                serve.http = address.to_owned();
+            if let Some(address) = after(&line, "betrace: the API on ") {
+                serve.api = address;
+            }
+            if let Some(address) = after(&line, "betrace: OTLP/HTTP on ") {
+                serve.http = address;
             }
             serve.greeting.push(line);
         }
@@ -145,10 +152,17 @@ impl Drop for Serve {
     }
 }
 
+/// The word behind `text` in a line of the log, be that text or JSON.
+fn after(line: &str, text: &str) -> Option<String> {
+    let (_, rest) = line.split_once(text)?;
+    rest.split('"').next().map(str::to_owned)
+}
+
 /// The binary of this build with these arguments.
 pub fn betrace(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_betrace"));
-    command.args(arguments);
+    // As at a terminal: these tests read what a person does.
+    command.args(arguments).env("BETRACE_LOG_FORMAT", "text");
     command
 }
 
