@@ -332,11 +332,18 @@ fn a_rule_that_fails_its_trial_never_comes_into_force() {
     let update = desk.saved(&[], true);
     assert!(update.changes.is_empty());
     let problem = update.files[0].problems[0].to_string();
-    assert!(problem.contains("`falls-over` failed on a trial batch"), "{problem}");
+    assert!(
+        problem.contains("`falls-over` failed on a trial batch"),
+        "{problem}"
+    );
     fs::write(&path, guests::component("trap_many", &describe)).expect("a file");
     let update = desk.saved(&[&path], false);
     assert_eq!(changed(&update), [("falls-over", false, true)]);
-    assert_eq!(desk.library.rules()[1].counts().evaluations, 0, "a trial is not counted");
+    assert_eq!(
+        desk.library.rules()[1].counts().evaluations,
+        0,
+        "a trial is not counted"
+    );
     fs::write(&path, guests::component("trap", &describe)).expect("a file");
     desk.saved(&[&path], false);
     assert_eq!(desk.in_force(), ["a@a.betrace", "falls-over@trap.wasm"]);

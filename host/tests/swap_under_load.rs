@@ -39,11 +39,24 @@ fn each_trace_has_one_verdict_of_each_rule() {
     let at = |name: &str| folder.path().join(name);
     fs::write(at("a.betrace"), edited("a", 0) + &edited("b", 0)).expect("a file");
     fs::write(at("c.betrace"), edited("c", 0)).expect("a file");
-    fs::write(at("stays.betrace"), "rule stays { detect { spans.count() > 0 } }").expect("a file");
+    fs::write(
+        at("stays.betrace"),
+        "rule stays { detect { spans.count() > 0 } }",
+    )
+    .expect("a file");
     let rules = folder.path().to_str().expect("text");
     let signals = tempfile::NamedTempFile::new().expect("a file");
     let out = signals.path().to_str().expect("text");
-    let serve = Serve::start(&["--rules", rules, "--signals", out, "--settle", "1ms", "--workers", "2"]);
+    let serve = Serve::start(&[
+        "--rules",
+        rules,
+        "--signals",
+        out,
+        "--settle",
+        "1ms",
+        "--workers",
+        "2",
+    ]);
 
     let taken = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
@@ -98,19 +111,36 @@ fn each_trace_has_one_verdict_of_each_rule() {
     for line in written.lines() {
         let signal: Value = serde_json::from_str(line).expect("JSON");
         let field = |name: &str| signal[name].as_str().expect("a text").to_owned();
-        *verdicts.entry((field("rule"), field("trace_id"))).or_default() += 1;
-        versions.entry(field("rule")).or_default().insert(field("version"));
+        *verdicts
+            .entry((field("rule"), field("trace_id")))
+            .or_default() += 1;
+        versions
+            .entry(field("rule"))
+            .or_default()
+            .insert(field("version"));
     }
-    let twice: Vec<_> = verdicts.iter().filter(|(_, count)| **count != 1).take(5).collect();
+    let twice: Vec<_> = verdicts
+        .iter()
+        .filter(|(_, count)| **count != 1)
+        .take(5)
+        .collect();
     assert!(twice.is_empty(), "judged twice: {twice:?}");
     for rule in ["stays", "edited-a", "edited-b", "edited-c"] {
         let missing = |id: &&String| !verdicts.contains_key(&(rule.to_owned(), (*id).clone()));
         let missing: Vec<_> = acknowledged.iter().filter(missing).take(5).collect();
-        assert!(missing.is_empty(), "{rule} has not judged {missing:?} of {}", acknowledged.len());
+        assert!(
+            missing.is_empty(),
+            "{rule} has not judged {missing:?} of {}",
+            acknowledged.len()
+        );
     }
     assert_eq!(versions["stays"].len(), 1);
     for rule in ["edited-a", "edited-b", "edited-c"] {
-        assert!(versions[rule].len() > 5, "{rule}: {} versions", versions[rule].len());
+        assert!(
+            versions[rule].len() > 5,
+            "{rule}: {} versions",
+            versions[rule].len()
+        );
     }
     assert!(acknowledged.len() as u64 >= REWRITES * REQUESTS * TRACES);
 }

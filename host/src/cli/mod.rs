@@ -6,6 +6,7 @@
 pub mod check;
 pub mod compile;
 pub mod demo;
+pub mod dev;
 pub mod failure;
 pub mod inspect;
 pub mod replay;
@@ -31,6 +32,7 @@ const LOG: &str = "BETRACE_LOG";
     after_help = "\
 Examples:
   betrace demo                                   see it at work, nothing else needed
+  betrace dev --demo                             write a rule, and see at each save what it does
   betrace check rules/                           are these rules all right?
   betrace replay --rules rules/ traces.jsonl     what would they find in these traces?
   betrace serve --rules rules/                   take OTLP on 4317 and 4318, signals to stdout"
@@ -42,6 +44,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write rules and see, at each save, what they do to the traces of the last minutes
+    Dev(dev::DevArgs),
     /// Take traces over OTLP and run rules over each of them
     Serve(serve::ServeArgs),
     /// Play the traffic of a small web shop into a host and show what breaks
@@ -58,8 +62,10 @@ pub enum Command {
 
 /// Runs the command of this process's arguments.
 pub fn main() -> ExitCode {
-    log();
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    log(&command);
+    let outcome = match command {
+        Command::Dev(args) => dev::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args),
@@ -77,11 +83,16 @@ pub fn main() -> ExitCode {
 }
 
 /// Sends warnings, and what [`LOG`] asks for, to stderr.
-fn log() {
+fn log(command: &Command) {
+    let wanted = std::env::var(LOG).unwrap_or_default();
+    let quiet = match command {
+        // It shows on its screen what a reload led to.
+        Command::Dev(_) if wanted.is_empty() => "warn,betrace::app::reload=off",
+        _ => &wanted,
+    };
     let filter = tracing_subscriber::EnvFilter::builder()
         .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())
-        .with_env_var(LOG)
-        .from_env_lossy();
+        .parse_lossy(quiet);
     let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::signal::Emission;
 use format::Format;
@@ -56,6 +56,10 @@ pub enum SinkError {
 pub struct Sink {
     batches: Sender<Vec<Emission>>,
     counters: Arc<stream::Counters>,
+    /// Whether senders wait while the queue is full.
+    waits: bool,
+    /// Gets everything, too.
+    other: Option<Arc<Sink>>,
 }
 
 /// The writer thread: joined to know that all is written.
@@ -98,9 +102,24 @@ pub fn start(stream: Stream, queue: usize) -> Result<(Sink, Writer), SinkError> 
         Sink {
             batches,
             counters: counters.clone(),
+            waits: true,
+            other: None,
         },
         Writer { thread, counters },
     ))
+}
+
+/// A sink for somebody who looks on and must not hold up the flow: batches that the queue has no room for are counted as
+/// lost.
+pub fn view(queue: usize) -> (Sink, Receiver<Vec<Emission>>) {
+    let (batches, incoming) = bounded(queue.max(1));
+    let sink = Sink {
+        batches,
+        counters: Arc::default(),
+        waits: false,
+        other: None,
+    };
+    (sink, incoming)
 }
 
 impl Sink {
@@ -109,8 +128,26 @@ impl Sink {
         if batch.is_empty() {
             return;
         }
-        if let Err(unsent) = self.batches.send(batch) {
-            self.counters.lose(unsent.0.len());
+        if let Some(other) = &self.other {
+            other.send(batch.clone());
+        }
+        let sent = match self.waits {
+            true => self.batches.send(batch).map_err(|unsent| unsent.0),
+            false => self
+                .batches
+                .try_send(batch)
+                .map_err(TrySendError::into_inner),
+        };
+        if let Err(unsent) = sent {
+            self.counters.lose(unsent.len());
+        }
+    }
+
+    /// A sink that sends everything to `other`, too. Its counters stay its own.
+    pub fn and(self, other: Sink) -> Sink {
+        Sink {
+            other: Some(Arc::new(other)),
+            ..self
         }
     }
 
