@@ -102,10 +102,10 @@ impl Server {
         let served = router.clone();
         thread::spawn(move || {
             runtime().block_on(async move {
-                let grpc = bind(Transport::Grpc, "127.0.0.1:0")
+                let grpc = bind(Transport::Grpc.listens(), "127.0.0.1:0")
                     .await
                     .expect("some port is free");
-                let http = bind(Transport::Http, "127.0.0.1:0")
+                let http = bind(Transport::Http.listens(), "127.0.0.1:0")
                     .await
                     .expect("some port is free");
                 let task = std::fs::read_link("/proc/thread-self").unwrap_or_default();

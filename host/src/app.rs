@@ -344,7 +344,7 @@ fn listen(
         return Ok(None);
     };
     runtime
-        .block_on(ingest::bind(transport, address))
+        .block_on(ingest::bind(transport.listens(), address))
         .map(Some)
         .map_err(|error| Failure::new(error.to_string()))
 }

@@ -140,6 +140,24 @@ fn rename_over(path: &Path, text: &str) {
     fs::rename(&beside, path).expect("it is renamed");
 }
 
+/// Events with looks between them, as in `serve` but all the time.
+const BOTH: WatchOptions = WatchOptions {
+    poll: Duration::from_millis(1),
+    quiet: Duration::from_millis(3),
+    events: true,
+};
+
+#[test]
+fn looks_do_not_get_in_the_way_of_events() {
+    let mut desk = Desk::new(BOTH, plain);
+    desk.always(&["a", "b"]);
+    for over in 2..40 {
+        rename_over(&desk.path("rules/a.betrace"), &rule("a", over));
+        fs::write(desk.path("rules/b.betrace"), rule("b", over)).expect("a file");
+        desk.until(&[&format!("a>{over}"), &format!("b>{over}")]);
+    }
+}
+
 #[test]
 fn a_rename_and_a_write_in_place_are_saves() {
     for options in [EVENTS, LOOKS] {

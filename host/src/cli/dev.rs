@@ -244,9 +244,11 @@ fn no_traffic(args: &DevArgs, host: &Host) -> Vec<String> {
     if args.demo {
         return vec!["the shop's first ones are judged a second after the start".to_owned()];
     }
-    let mut lines = vec!["start a service with".to_owned()];
-    lines.extend(endpoints(host).into_iter().map(|line| format!("  {line}")));
-    lines.push("or `betrace dev` with `--demo`, or with `--from FILE`".to_owned());
+    let mut lines: Vec<String> = endpoints(host)
+        .into_iter()
+        .map(|endpoint| format!("start a service with {endpoint}"))
+        .collect();
+    lines.push("or start again with `--demo`, or with `--from FILE`".to_owned());
     lines
 }
 

@@ -19,20 +19,23 @@ impl Transport {
 }
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
         /// Counters of one transport.
         #[derive(Debug, Default)]
         pub struct Counters {
-            $($(#[$doc])* pub(super) $name: Count,)*
+            $($(#[doc = $doc])* pub(super) $name: Count,)*
         }
 
         /// The counters at one moment.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Snapshot {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[doc = $doc])* pub $name: u64,)*
         }
 
         impl Counters {
+            /// What it counts, with the words that say so.
+            pub const ALL: &[(&'static str, &'static str)] = &[$((stringify!($name), concat!($($doc,)*)),)*];
+
             pub fn snapshot(&self) -> Snapshot {
                 Snapshot { $($name: self.$name.get(),)* }
             }

@@ -58,27 +58,33 @@ pub enum BindError {
     },
 }
 
-impl Transport {
-    /// The port that OTLP has for this transport.
-    pub fn default_port(self) -> u16 {
-        match self {
-            Transport::Grpc => 4317,
-            Transport::Http => 4318,
-        }
-    }
-
+/// What listens, for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listens {
+    pub what: &'static str,
     /// The flag that sets the address.
-    pub fn flag(self) -> &'static str {
-        match self {
-            Transport::Grpc => "--otlp-grpc",
-            Transport::Http => "--otlp-http",
+    pub flag: &'static str,
+    /// The port that it has by default.
+    pub port: u16,
+}
+
+impl Transport {
+    pub fn listens(self) -> Listens {
+        let (flag, port) = match self {
+            Transport::Grpc => ("--otlp-grpc", 4317),
+            Transport::Http => ("--otlp-http", 4318),
+        };
+        Listens {
+            what: self.name(),
+            flag,
+            port,
         }
     }
 }
 
 /// Listens on `address`, a `host:port`. Port 0 is any free port.
-pub async fn bind(transport: Transport, address: &str) -> Result<TcpListener, BindError> {
-    let (what, flag, port) = (transport.name(), transport.flag(), transport.default_port());
+pub async fn bind(listens: Listens, address: &str) -> Result<TcpListener, BindError> {
+    let Listens { what, flag, port } = listens;
     let address = address.to_owned();
     if !has_port(&address) {
         return Err(BindError::Syntax {
@@ -137,7 +143,7 @@ mod tests {
     use super::*;
 
     async fn error(address: &str) -> String {
-        bind(Transport::Grpc, address)
+        bind(Transport::Grpc.listens(), address)
             .await
             .expect_err("it can't be bound")
             .to_string()
@@ -145,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn errors_say_what_where_and_what_to_do() {
-        let taken = bind(Transport::Http, "127.0.0.1:0")
+        let taken = bind(Transport::Http.listens(), "127.0.0.1:0")
             .await
             .expect("some port is free");
         let address = taken.local_addr().expect("it has an address").to_string();

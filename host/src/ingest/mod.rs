@@ -42,8 +42,8 @@ pub use limits::{
     BODY_TIMEOUT, CONNECTIONS, DRAIN_TIMEOUT, HEADER_TIMEOUT, IDLE_TIMEOUT, IN_FLIGHT_BYTES,
     Limits, REQUEST_BYTES, RETRY_AFTER,
 };
-pub use listen::{BindError, bind};
+pub use listen::{BindError, Listens, bind};
 pub use refusal::Refusal;
-pub use routing::{Accepted, Routed, Router};
-pub use serve::{Listeners, serve, serve_grpc, serve_http};
+pub use routing::{Accepted, IngestView, Routed, Router};
+pub use serve::{Listeners, Server, serve, serve_grpc, serve_http};
 pub use shutdown::{Shutdown, Trigger};

@@ -42,6 +42,22 @@ pub struct Accepted {
     pub rejected: u32,
 }
 
+/// Ingest as seen from beside: it holds no queue open.
+#[derive(Clone, Debug)]
+pub struct IngestView {
+    closed: Arc<AtomicBool>,
+    pub budget: Arc<Budget>,
+    pub grpc: Arc<Counters>,
+    pub http: Arc<Counters>,
+}
+
+impl IngestView {
+    /// Whether everything is refused.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+}
+
 /// Hands requests to shards. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Router(Arc<Inner>);
@@ -52,9 +68,9 @@ struct Inner {
     /// Keyed, so that nobody outside can aim all traces at one shard.
     hasher: foldhash::quality::RandomState,
     budget: Arc<Budget>,
-    closed: AtomicBool,
-    grpc: Counters,
-    http: Counters,
+    closed: Arc<AtomicBool>,
+    grpc: Arc<Counters>,
+    http: Arc<Counters>,
 }
 
 impl Router {
@@ -62,15 +78,15 @@ impl Router {
     pub fn new(shards: Vec<Sender<Routed>>, budget: Arc<Budget>) -> Self {
         let (hasher, closed) = (
             foldhash::quality::RandomState::default(),
-            AtomicBool::new(false),
+            Arc::new(AtomicBool::new(false)),
         );
         Self(Arc::new(Inner {
             shards,
             hasher,
             budget,
             closed,
-            grpc: Counters::default(),
-            http: Counters::default(),
+            grpc: Arc::default(),
+            http: Arc::default(),
         }))
     }
 
@@ -104,7 +120,17 @@ impl Router {
         &self.0.budget
     }
 
-    pub fn counters(&self, transport: Transport) -> &Counters {
+    /// What outlasts the queues, for those who look at the host from beside.
+    pub fn view(&self) -> IngestView {
+        IngestView {
+            closed: self.0.closed.clone(),
+            budget: self.0.budget.clone(),
+            grpc: self.0.grpc.clone(),
+            http: self.0.http.clone(),
+        }
+    }
+
+    pub fn counters(&self, transport: Transport) -> &Arc<Counters> {
         match transport {
             Transport::Grpc => &self.0.grpc,
             Transport::Http => &self.0.http,

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tonic_health::ServingStatus;
 use tower_service::Service;
 
-use super::counters::Transport;
+use super::counters::{Counters, Transport};
 use super::intake::Intake;
 use super::limits::{
     CONNECTION_WINDOW, HEADER_BYTES, HTTP1_BUFFER_BYTES, Limits, PING_TIMEOUT, STREAM_WINDOW,
@@ -69,11 +69,12 @@ pub async fn serve_grpc(
     let (app, health) = grpc::app(intake).await;
     let server = Server {
         app,
-        router,
         limits,
-        transport: Transport::Grpc,
+        counters: router.counters(Transport::Grpc).clone(),
+        name: Transport::Grpc.name(),
     };
-    tokio::join!(server.run(listener, shutdown.clone()), async {
+    let stopped = || router.close();
+    tokio::join!(server.run(listener, shutdown.clone(), stopped), async {
         shutdown.wait().await;
         grpc::set_health(&health, ServingStatus::NotServing).await;
     });
@@ -89,24 +90,27 @@ pub async fn serve_http(listener: TcpListener, router: Router, limits: Limits, s
     ));
     Server {
         app,
-        router,
         limits,
-        transport: Transport::Http,
+        counters: router.counters(Transport::Http).clone(),
+        name: Transport::Http.name(),
     }
-    .run(listener, shutdown)
+    .run(listener, shutdown, || router.close())
     .await;
 }
 
-struct Server {
-    app: App,
-    router: Router,
-    limits: Arc<Limits>,
-    transport: Transport,
+/// A server of HTTP/1 and HTTP/2, whatever it serves.
+pub struct Server {
+    pub app: App,
+    pub limits: Arc<Limits>,
+    pub counters: Arc<Counters>,
+    /// For the log.
+    pub name: &'static str,
 }
 
 impl Server {
-    async fn run(self, listener: TcpListener, mut shutdown: Shutdown) {
-        let counters = self.router.counters(self.transport);
+    /// Serves until `shutdown`, and answers what was begun. `stopped` is called once nothing new is taken.
+    pub async fn run(self, listener: TcpListener, mut shutdown: Shutdown, stopped: impl FnOnce()) {
+        let counters = &self.counters;
         let slots = Arc::new(Semaphore::new(
             self.limits.connections.min(Semaphore::MAX_PERMITS),
         ));
@@ -123,7 +127,7 @@ impl Server {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     counters.accept_errors.add(1);
-                    tracing::warn!(%error, transport = self.transport.name(), "can't accept a connection");
+                    tracing::warn!(%error, transport = self.name, "can't accept a connection");
                     tokio::select! { () = stop.wait() => {}, () = sleep(ACCEPT_PAUSE) => {} }
                     continue;
                 }
@@ -143,7 +147,7 @@ impl Server {
             ));
         }
         drop(listener);
-        self.router.close();
+        stopped();
         let deadline = Instant::now() + self.limits.drain_timeout;
         while let Ok(Some(_)) = timeout_at(deadline, connections.join_next()).await {}
         connections.shutdown().await;

@@ -50,6 +50,17 @@ pub(crate) fn clause(kind: ClauseKind, text: &str, stable: bool) -> ClauseFacts 
     }
 }
 
+/// A signal of [`rule`].
+pub(crate) fn emission() -> Emission {
+    let call = crate::demo::faults::FAULTS[0].happen(&mut Random::new(11));
+    let rules = [rule()];
+    let batch = Batch::of_call(&call, &rules);
+    let rows = batch.rows("payment.charge_card");
+    batch
+        .judge(&rules, &[(0, 0, rows, 0)], Unfinished::All)
+        .remove(0)
+}
+
 /// One trace as a batch.
 pub(crate) struct Batch {
     requests: Vec<Request>,

@@ -16,11 +16,12 @@ pub mod shrink;
 pub mod stamp;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
+use utoipa::ToSchema;
 
 use crate::assemble::trace::Completion;
 
 /// That a trace broke a rule. Fields are serialised in this order.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Signal {
     /// A hash of rule id and trace id: an edited rule, a late span or a restart never makes it another signal.
     pub id: String,
@@ -43,6 +44,7 @@ pub struct Signal {
     /// The distinct services of the whole trace, sorted.
     pub services: Vec<String>,
     #[serde(serialize_with = "completion_name")]
+    #[schema(value_type = String, example = "root")]
     pub completeness: Completion,
     pub missing_parents: u32,
     /// RFC 3339, UTC.
@@ -54,7 +56,7 @@ pub struct Signal {
 }
 
 /// How bad a finding is; ordered from the mildest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     Info,
@@ -66,7 +68,7 @@ pub enum Severity {
 }
 
 /// Which body a clause stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ClauseKind {
     Detect,
@@ -76,14 +78,14 @@ pub enum ClauseKind {
 }
 
 /// Can more spans still undo the signal?
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Certainty {
     Certain,
     Unsure,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct BrokenClause {
     pub kind: ClauseKind,
     pub text: String,
@@ -92,7 +94,7 @@ pub struct BrokenClause {
 }
 
 /// A span that decided.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Evidence {
     pub span_id: String,
     pub name: Option<String>,
@@ -102,6 +104,7 @@ pub struct Evidence {
     /// Null where the span has not ended, or ended before it started.
     pub duration_ns: Option<u64>,
     /// What the rule read of it, under the names that the rule uses.
+    #[schema(value_type = Object)]
     pub fields: Fields,
 }
 

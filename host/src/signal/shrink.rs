@@ -5,9 +5,8 @@
 
 use super::outline::{Line, MoreLine, Outline, SpanLine};
 
-/// Lines that there are in any case: the root, the first evidence, and what is left out before, between, below and after
-/// them.
-pub const LEAST: usize = 6;
+/// Lines that there are in any case: the root, the first evidence, and what is left out between and after them.
+pub const LEAST: usize = 4;
 
 /// The outline in at most `most` lines, or [`LEAST`].
 pub fn shrunk(outline: &Outline, most: usize) -> Outline {
@@ -93,6 +92,7 @@ impl<'a> Tree<'a> {
         // Of each line the nearest kept one above it, and how many kept ones are above it.
         let mut anchors: Vec<(Option<usize>, usize)> = Vec::with_capacity(self.lines.len());
         let mut lines: Vec<Line> = Vec::new();
+        // Above what those that are left out stand, where it is the same for all.
         let mut run = None;
         for (index, line) in self.lines.iter().enumerate() {
             let parent = self.parent(index);
@@ -123,10 +123,11 @@ impl<'a> Tree<'a> {
             };
             let is_direct = parent == anchor;
             match lines.last_mut() {
-                Some(Line::More(more)) if run == Some(anchor) => {
+                Some(Line::More(more)) => {
                     more.spans += left.spans;
                     more.evidence += left.evidence;
-                    if !is_direct || more.name != left.name {
+                    more.depth = more.depth.min(depth);
+                    if !is_direct || run != Some(anchor) || more.name != left.name {
                         more.name = None;
                     }
                 }
@@ -211,15 +212,14 @@ mod tests {
             span(2, "label"),
             span(2, "publish"),
         ]);
-        insta::assert_snapshot!(text(&shrunk(&large, 8)), @"
+        insta::assert_snapshot!(text(&shrunk(&large, 7)), @"
          POST /checkout
            verify
            place_order
              … 2 more
              charge
         >      processor
-                 ledger
-             … 2 more
+             … 3 more
         ");
         assert_eq!(shrunk(&large, 100), large);
     }

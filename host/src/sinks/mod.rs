@@ -9,6 +9,7 @@
 pub mod format;
 pub mod paint;
 pub mod person;
+pub mod recent;
 pub mod stream;
 pub mod text;
 pub mod waterfall;
@@ -56,10 +57,15 @@ pub enum SinkError {
 pub struct Sink {
     batches: Sender<Vec<Emission>>,
     counters: Arc<stream::Counters>,
+<<<<<<< HEAD
     /// Whether senders wait while the queue is full.
     waits: bool,
     /// Gets everything, too.
     other: Option<Arc<Sink>>,
+=======
+    /// What passes through is kept here for a while.
+    recent: Option<Arc<recent::Recent>>,
+>>>>>>> main
 }
 
 /// The writer thread: joined to know that all is written.
@@ -102,8 +108,12 @@ pub fn start(stream: Stream, queue: usize) -> Result<(Sink, Writer), SinkError> 
         Sink {
             batches,
             counters: counters.clone(),
+<<<<<<< HEAD
             waits: true,
             other: None,
+=======
+            recent: None,
+>>>>>>> main
         },
         Writer { thread, counters },
     ))
@@ -123,11 +133,20 @@ pub fn view(queue: usize) -> (Sink, Receiver<Vec<Emission>>) {
 }
 
 impl Sink {
+    /// A sink whose signals are kept for a while, too.
+    pub fn remembered(self, recent: Arc<recent::Recent>) -> Sink {
+        Sink {
+            recent: Some(recent),
+            ..self
+        }
+    }
+
     /// Hands over a batch; waits while the queue is full. A batch for a writer that is gone is counted as lost.
     pub fn send(&self, batch: Vec<Emission>) {
         if batch.is_empty() {
             return;
         }
+<<<<<<< HEAD
         if let Some(other) = &self.other {
             other.send(batch.clone());
         }
@@ -148,6 +167,14 @@ impl Sink {
         Sink {
             other: Some(Arc::new(other)),
             ..self
+=======
+        // Before the queue, which may be full.
+        if let Some(recent) = &self.recent {
+            recent.push(&batch);
+        }
+        if let Err(unsent) = self.batches.send(batch) {
+            self.counters.lose(unsent.0.len());
+>>>>>>> main
         }
     }
 

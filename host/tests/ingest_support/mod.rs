@@ -56,10 +56,10 @@ impl Host {
     pub(crate) async fn start(setup: Setup) -> Self {
         let (senders, queues) = (0..setup.shards).map(|_| bounded(setup.queue)).unzip();
         let router = Router::new(senders, Budget::new(setup.in_flight));
-        let grpc = bind(Transport::Grpc, "127.0.0.1:0")
+        let grpc = bind(Transport::Grpc.listens(), "127.0.0.1:0")
             .await
             .expect("some port is free");
-        let http = bind(Transport::Http, "127.0.0.1:0")
+        let http = bind(Transport::Http.listens(), "127.0.0.1:0")
             .await
             .expect("some port is free");
         let addresses = (grpc.local_addr(), http.local_addr());

@@ -153,11 +153,16 @@ fn line(signal: &Signal, paint: Paint, width: usize) -> String {
     let room = width.saturating_sub(text::width(&left) + 1 + signal.trace_id.len());
     let [service, name] =
         [&signal.root_service, &signal.root_name].map(|part| part.as_deref().unwrap_or("?"));
+    let mut operation = format!("{name} of {service}");
+    // A name says more than half a service.
+    if text::width(&clean(&operation, width)) > room {
+        operation = name.to_owned();
+    }
     format!(
         "{clock}  {} {}  {} {}",
         paint.paint(style, &severity),
         paint.paint(Style::Strong, &column(&signal.rule, RULE)),
-        column(&format!("{name} of {service}"), room),
+        column(&operation, room),
         paint.paint(Style::Faint, &signal.trace_id),
     )
 }

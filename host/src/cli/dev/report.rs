@@ -16,7 +16,7 @@ use crate::rules::compile::Problem;
 use crate::rules::update::FileReport;
 use crate::signal::stamp::rfc3339;
 use crate::sinks::paint::{Paint, Style};
-use crate::sinks::text::{self, clean, counted, duration, grouped};
+use crate::sinks::text::{self, clean, counted, duration};
 
 /// Lines of diagnostics: with what stands around them, a screen.
 const DIAGNOSTIC_LINES: usize = 30;
@@ -264,8 +264,8 @@ fn unjudged(page: &mut Page, report: &SaveReport) {
     }
     let ids: Vec<&str> = changes.iter().map(|change| change.id.as_str()).collect();
     let text = format!(
-        "{} changed and in force: {}; what that does is told with the next save, which came before it was known",
-        grouped(ids.len() as u64),
+        "{} changed and in force: {}; a newer save is there, which tells what that does",
+        counted(ids.len() as u64, "rule"),
         ids.join(", ")
     );
     page.text(0, Style::Faint, &text, NAME_LINES);

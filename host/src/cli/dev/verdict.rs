@@ -14,7 +14,7 @@ use crate::rules::update::Change;
 use crate::signal::stamp::hex;
 use crate::signal::{Certainty, Emission, Signal};
 use crate::sinks::paint::Style;
-use crate::sinks::text::{clean, counted, grouped};
+use crate::sinks::text::{clean, column, counted, grouped, width};
 use crate::sinks::waterfall;
 
 /// Rules that are told in full.
@@ -22,6 +22,9 @@ const IN_FULL: usize = 3;
 
 /// Rules that are told in a line each, where there are more.
 const LISTED: usize = 12;
+
+/// Columns of a rule's id in a list.
+const ID: usize = 30;
 
 /// Lines of each drawing, by how many there are: together about half a screen of forty lines.
 const DRAWING_LINES: [usize; 3] = [12, 10, 8];
@@ -62,7 +65,7 @@ fn untried(page: &mut Page, verdict: &Verdict, context: &Context<'_>) {
     for rule in verdict.rules.iter().take(LISTED) {
         let said = match rule.change {
             ChangeKind::Added => "is new",
-            ChangeKind::Edited => "is in force as it is now",
+            ChangeKind::Edited => "is in force in its new version",
             ChangeKind::Removed => "is removed",
         };
         page.named(0, &rule.id, said);
@@ -151,7 +154,7 @@ fn in_full(
         match shows {
             Shows::Newly => side(page, "+ newly", &rule.newly, lines),
             Shows::NoLonger => side(page, "- no longer", &rule.no_longer, lines),
-            Shows::Otherwise => side(page, "~ with other evidence", &rule.otherwise, lines),
+            Shows::Otherwise => side(page, "~ other evidence", &rule.otherwise, lines),
             Shows::Nearest => near(page, nearest(rule), lines),
         }
     }
@@ -159,33 +162,36 @@ fn in_full(
 
 /// On how many traces a rule fires.
 fn sentence(rule: &RuleVerdict) -> String {
-    let fires = of(rule.fires, rule.traces);
+    let fires = match rule.unjudged {
+        0 => of(rule.fires, rule.traces),
+        _ if rule.fires == 0 => "no trace that it judged".to_owned(),
+        _ => format!("{} that it judged", traces(rule.fires)),
+    };
     match rule.change {
         ChangeKind::Added => format!("is new and fires on {fires}"),
+        ChangeKind::Edited if changed(rule) == 0 && rule.fires == rule.fired_before => {
+            format!("fires on {fires}, as before")
+        }
         ChangeKind::Edited => format!("fires on {fires} (before: {})", grouped(rule.fired_before)),
-        ChangeKind::Removed => format!(
-            "is removed; it fired on {}",
-            of(rule.fired_before, rule.traces)
-        ),
+        ChangeKind::Removed => {
+            format!(
+                "is removed; it fired on {}",
+                of(rule.fired_before, rule.traces)
+            )
+        }
     }
 }
 
 /// What an edit changed of that.
 fn differences(rule: &RuleVerdict) -> Option<String> {
-    if rule.change != ChangeKind::Edited {
+    if rule.change != ChangeKind::Edited || changed(rule) == 0 {
         return None;
-    }
-    let [newly, no_longer, otherwise] =
-        [&rule.newly, &rule.no_longer, &rule.otherwise].map(|side| side.traces);
-    if newly + no_longer + otherwise == 0 {
-        let same = "the same traces, for the same reasons";
-        return (rule.fires > 0).then(|| same.to_owned());
     }
     let mut text = format!(
         "{} newly, {} no longer, {} with other evidence",
-        grouped(newly),
-        grouped(no_longer),
-        grouped(otherwise)
+        grouped(rule.newly.traces),
+        grouped(rule.no_longer.traces),
+        grouped(rule.otherwise.traces)
     );
     if rule.unchanged > 0 {
         text.push_str(&format!(", {} as before", grouped(rule.unchanged)));
@@ -230,7 +236,8 @@ fn silent(page: &mut Page, rule: &RuleVerdict, silence: &Silence) {
         page.text(2, Style::Label, "never true:", LINES);
     }
     for never in silence.never.iter().take(PARTS) {
-        page.named(4, &one_line(&never.part), &format!(" {}", never.why));
+        page.text(4, Style::Strong, &one_line(&never.part), LINES);
+        page.text(6, Style::Doubtful, &never.why, LINES);
     }
     let rest = silence.never.len().saturating_sub(PARTS) as u64;
     if rest > 0 {
@@ -252,7 +259,7 @@ fn unlike(page: &mut Page, rule: &RuleVerdict) {
         .filter(|(unlike, _)| !is_named(&unlike.field));
     for (unlike, count) in unlike.take(UNLIKE) {
         let text = format!(
-            "`{}` was {} in {}, which it compares with nothing",
+            "`{}` was {} in {}, a type that it is not compared with",
             unlike.field,
             unlike.tag,
             counted(*count, unlike.table.item())
@@ -267,7 +274,7 @@ fn side(page: &mut Page, kind: &str, side: &Side, lines: usize) {
     let signal = &emission.signal;
     let newest = match side.traces {
         0 | 1 => String::new(),
-        many => format!(", the newest of {}", grouped(many)),
+        many => format!(", 1 of {}", grouped(many)),
     };
     let head = format!(
         "{kind}{newest}: {}, trace {}{}",
@@ -327,6 +334,7 @@ fn list(page: &mut Page, rules: &[RuleVerdict]) {
     let mut rules: Vec<&RuleVerdict> = rules.iter().collect();
     rules.sort_by_key(|rule| (Reverse(changed(rule)), Reverse(rule.fires)));
     let (shown, rest) = rules.split_at(rules.len().min(LISTED));
+    let widest = shown.iter().map(|rule| width(&clean(&rule.id, ID))).max();
     for rule in shown {
         let mut said = sentence(rule);
         if let Some(differences) = differences(rule) {
@@ -335,7 +343,7 @@ fn list(page: &mut Page, rules: &[RuleVerdict]) {
         if rule.unjudged > 0 {
             said.push_str(&format!("; no verdict on {}", traces(rule.unjudged)));
         }
-        page.named(0, &rule.id, &said);
+        page.named(0, &column(&rule.id, widest.unwrap_or_default()), &said);
     }
     more(page, rest.iter().copied());
 }

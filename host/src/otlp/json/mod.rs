@@ -14,7 +14,7 @@ mod reader;
 
 use thiserror::Error;
 
-pub use output::{span_to_json, value_to_json};
+pub use output::{span_to_json, spans_to_json, value_to_json};
 
 use convert::Converter;
 

@@ -38,6 +38,29 @@ pub fn value_to_json(value: Value<'_>) -> Json {
 
 /// A span with its resource and scope, as an OTLP JSON request of one span. Fields that are not set are left out.
 pub fn span_to_json(request: &Request, section: u32, range: Range) -> Json {
+    spans_to_json(request, [(section, range)])
+}
+
+/// Spans of a request, by section and range, as an OTLP JSON request. Neighbours of one resource and scope stand together.
+pub fn spans_to_json(request: &Request, spans: impl IntoIterator<Item = (u32, Range)>) -> Json {
+    let mut resources: Vec<Json> = Vec::new();
+    let mut at: Option<u32> = None;
+    let mut group: Vec<Json> = Vec::new();
+    let mut close = |section: Option<u32>, spans: Vec<Json>| {
+        resources.extend(section.map(|section| resource_spans(request, section, spans)));
+    };
+    for (section, range) in spans {
+        if at != Some(section) {
+            close(at, std::mem::take(&mut group));
+            at = Some(section);
+        }
+        group.push(span_object(request, range));
+    }
+    close(at, group);
+    json!({ "resourceSpans": resources })
+}
+
+fn resource_spans(request: &Request, section: u32, spans: Vec<Json>) -> Json {
     let (resource, scope) = (request.resource(section), request.scope(section));
     let mut resource_json = Object::default();
     resource_json.attributes(resource.attributes());
@@ -47,10 +70,10 @@ pub fn span_to_json(request: &Request, section: u32, range: Range) -> Json {
     scope_json.text("version", scope.version());
     scope_json.attributes(scope.attributes());
     scope_json.count("droppedAttributesCount", scope.dropped_attributes());
-    json!({ "resourceSpans": [{
+    json!({
         "resource": resource_json.0,
-        "scopeSpans": [{ "scope": scope_json.0, "spans": [span_object(request, range)] }],
-    }] })
+        "scopeSpans": [{ "scope": scope_json.0, "spans": spans }],
+    })
 }
 
 fn span_object(request: &Request, range: Range) -> Json {

@@ -211,6 +211,7 @@ impl Thread {
                 }
                 Meaning::Saved(path) => {
                     self.writing.remove(&path);
+                    self.poll.settle(&path);
                     self.batch.enter(Some(path));
                 }
                 Meaning::Gone(path) => {

@@ -2,7 +2,7 @@
 //! saved.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::rules::sources;
 use crate::rules::stamp::Stamp;
@@ -37,6 +37,24 @@ impl Poll {
     /// Files that changed since the look before this one.
     pub(super) fn unsettled(&self) -> impl Iterator<Item = &PathBuf> {
         self.unsettled.keys()
+    }
+
+    /// An event told that this file was saved: there is no need to see it stand still.
+    pub(super) fn settle(&mut self, path: &Path) {
+        let is_it = |known: &PathBuf| {
+            known == path || std::fs::canonicalize(known).is_ok_and(|real| real == path)
+        };
+        let settled: Vec<PathBuf> = self
+            .unsettled
+            .keys()
+            .filter(|k| is_it(k))
+            .cloned()
+            .collect();
+        for known in settled {
+            self.unsettled.remove(&known);
+            let stamp = Stamp::of(&known);
+            self.settled.insert(known, stamp);
+        }
     }
 
     /// Looks; files that are known to be in the middle of being written are left for a later look.
@@ -99,6 +117,11 @@ mod tests {
             moved: false,
         };
         assert_eq!(poll.look(&none), saved);
+        assert_eq!(poll.look(&none), Found::default());
+        fs::write(&path, "fourth").expect("a file");
+        assert_eq!(poll.look(&none), Found::default());
+        poll.settle(&path);
+        assert_eq!(poll.unsettled().count(), 0, "an event is as good");
         assert_eq!(poll.look(&none), Found::default());
         fs::remove_file(&path).expect("it was there");
         let moved = Found {
