@@ -39,15 +39,7 @@ fn each_trace_has_one_verdict_of_each_rule() {
     let at = |name: &str| folder.path().join(name);
     fs::write(at("a.betrace"), edited("a", 0) + &edited("b", 0)).expect("a file");
     fs::write(at("c.betrace"), edited("c", 0)).expect("a file");
-<<<<<<< HEAD
-    fs::write(
-        at("stays.betrace"),
-        "rule stays { detect { spans.count() > 0 } }",
-    )
-    .expect("a file");
-=======
     fs::write(at("stays.betrace"), "rule stays { detect { entry } }").expect("a file");
->>>>>>> main
     let rules = folder.path().to_str().expect("text");
     let signals = tempfile::NamedTempFile::new().expect("a file");
     let out = signals.path().to_str().expect("text");

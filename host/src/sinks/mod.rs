@@ -57,15 +57,12 @@ pub enum SinkError {
 pub struct Sink {
     batches: Sender<Vec<Emission>>,
     counters: Arc<stream::Counters>,
-<<<<<<< HEAD
+    /// What passes through is kept here for a while.
+    recent: Option<Arc<recent::Recent>>,
     /// Whether senders wait while the queue is full.
     waits: bool,
     /// Gets everything, too.
     other: Option<Arc<Sink>>,
-=======
-    /// What passes through is kept here for a while.
-    recent: Option<Arc<recent::Recent>>,
->>>>>>> main
 }
 
 /// The writer thread: joined to know that all is written.
@@ -108,12 +105,9 @@ pub fn start(stream: Stream, queue: usize) -> Result<(Sink, Writer), SinkError> 
         Sink {
             batches,
             counters: counters.clone(),
-<<<<<<< HEAD
+            recent: None,
             waits: true,
             other: None,
-=======
-            recent: None,
->>>>>>> main
         },
         Writer { thread, counters },
     ))
@@ -126,6 +120,7 @@ pub fn view(queue: usize) -> (Sink, Receiver<Vec<Emission>>) {
     let sink = Sink {
         batches,
         counters: Arc::default(),
+        recent: None,
         waits: false,
         other: None,
     };
@@ -141,12 +136,16 @@ impl Sink {
         }
     }
 
-    /// Hands over a batch; waits while the queue is full. A batch for a writer that is gone is counted as lost.
+    /// Hands over a batch; waits while the queue is full, but for a [`view`]. A batch for a writer that is gone is counted as
+    /// lost.
     pub fn send(&self, batch: Vec<Emission>) {
         if batch.is_empty() {
             return;
         }
-<<<<<<< HEAD
+        // Before the queue, which may be full.
+        if let Some(recent) = &self.recent {
+            recent.push(&batch);
+        }
         if let Some(other) = &self.other {
             other.send(batch.clone());
         }
@@ -167,14 +166,6 @@ impl Sink {
         Sink {
             other: Some(Arc::new(other)),
             ..self
-=======
-        // Before the queue, which may be full.
-        if let Some(recent) = &self.recent {
-            recent.push(&batch);
-        }
-        if let Err(unsent) = self.batches.send(batch) {
-            self.counters.lose(unsent.0.len());
->>>>>>> main
         }
     }
 
