@@ -8,6 +8,7 @@ mod support;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -69,7 +70,7 @@ impl Terminal {
             child,
             keys: pair.master.take_writer().expect("it can be written"),
             bytes,
-            screen: vt100::Parser::new(ROWS, COLUMNS, 0),
+            screen: vt100::Parser::new(cells(ROWS), cells(COLUMNS), 0),
             _master: pair.master,
         }
     }
@@ -115,6 +116,10 @@ impl Drop for Terminal {
         // Where it has ended this does nothing.
         let _ = self.child.kill();
     }
+}
+
+fn cells(count: u16) -> NonZero<u16> {
+    NonZero::new(count).expect("a screen has cells")
 }
 
 /// As editors save: another file, renamed.

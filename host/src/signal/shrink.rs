@@ -247,8 +247,9 @@ mod tests {
             raw in prop::collection::vec((0_usize..40, 0_u8..3, 0_u8..10), 1..60),
             most in LEAST..40,
         ) {
-            let mut depth = 0;
-            let lines = raw.into_iter().map(|(pick, name, bits)| {
+            let mut depth = 1;
+            // The first line of an outline is always a span.
+            let lines = [span(0, "root")].into_iter().chain(raw.into_iter().map(|(pick, name, bits)| {
                 let here = pick % (depth + 1);
                 // Nothing hangs below spans that are left out.
                 depth = if bits == 9 { here } else { here + 1 };
@@ -257,7 +258,7 @@ mod tests {
                     8 => evidence(here, &name.to_string()),
                     _ => span(here, &name.to_string()),
                 }
-            });
+            }));
             let whole = outline(lines.collect());
             let small = shrunk(&whole, most);
             prop_assert_eq!(small.lines.iter().map(spans_of).sum::<usize>(), whole.spans);

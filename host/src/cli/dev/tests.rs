@@ -362,7 +362,7 @@ fn without_traffic_it_says_how_to_send_some() {
     ── 16:26:40 UTC  rules/example.betrace ────────────────── live after 6.20 ms, verdict after 21.4 ms
     example is in force in its new version
     there is no trace yet to try it on
-      start a service with OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 (OTLP/HTTP)
+      start a service with OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318  (OTLP/HTTP)
       or start again with `--demo`, or with `--from FILE`
     ");
 }
@@ -436,7 +436,7 @@ fn what_signals_say_may_change_and_their_traces_not() {
     "#);
     report.verdict = None;
     insta::assert_snapshot!(render(&report), @"
-    ── 16:26:40 UTC  pay.betrace ────────────────────────────────────────────────── live after 6.20 ms
+    ── 16:26:40 UTC  pay.betrace ─────────────────────────────────────────────────── live after 6.20 ms
     1 rule changed and in force: pay; a newer save is there, which tells what that does
     ");
     report.number = 1;
