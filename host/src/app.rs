@@ -5,13 +5,14 @@
 //! stop:  rules stay as they are -> servers end -> queues close -> threads judge what is open and end -> the sink is let go
 //! ```
 
+mod beside;
 mod reload;
 mod stop;
 mod watched;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -20,6 +21,7 @@ use crossbeam_channel::bounded;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
+use crate::api;
 use crate::assemble::counters::Counters;
 use crate::assemble::limits::Limits;
 use crate::assemble::trace::Completion;
@@ -27,7 +29,9 @@ use crate::cli::Failure;
 use crate::cli::failure::note;
 use crate::config::{Config, SignalsTarget};
 use crate::engine::{Engine, EngineLimits, Rule};
-use crate::ingest::{self, Budget, Listeners, Router, Shutdown, Snapshot, Transport, Trigger};
+use crate::ingest::{
+    self, Budget, Listeners, Listens, Router, Shutdown, Snapshot, Transport, Trigger,
+};
 use crate::live::{Book, SaveReport};
 use crate::pipeline::Judge;
 use crate::pipeline::thread::{Ask, Clock, ShardThread, Shown};
@@ -36,6 +40,7 @@ use crate::replay::trial::Trial;
 use crate::rules::Published;
 use crate::signal::judge::Unfinished;
 use crate::sinks::format::Format;
+use crate::sinks::recent::Recent;
 use crate::sinks::text::counted;
 use crate::sinks::{self, DEFAULT_QUEUE, Sink, Target};
 
@@ -67,6 +72,8 @@ pub struct Host {
     reloading: Option<Reloading>,
     grpc: Option<SocketAddr>,
     http: Option<SocketAddr>,
+    api: Option<SocketAddr>,
+    health: Option<SocketAddr>,
 }
 
 /// What a running host shows of itself.
@@ -76,6 +83,7 @@ pub struct Live {
     pub rules: Arc<Published>,
     pub ring: Arc<Ring>,
     pub book: Arc<Book>,
+    pub recent: Arc<Recent>,
     /// For each shard, where it is asked of a trace.
     pub asks: Vec<crossbeam_channel::Sender<Ask>>,
     pub clock: Clock,
@@ -113,11 +121,25 @@ impl Host {
                 Failure::new(format!("can't start the threads of the servers: {error}"))
             })?;
         let listeners = Listeners {
-            grpc: listen(&runtime, Transport::Grpc, config.otlp_grpc.as_deref())?,
-            http: listen(&runtime, Transport::Http, config.otlp_http.as_deref())?,
+            grpc: listen(
+                &runtime,
+                Transport::Grpc.listens(),
+                config.otlp_grpc.as_deref(),
+            )?,
+            http: listen(
+                &runtime,
+                Transport::Http.listens(),
+                config.otlp_http.as_deref(),
+            )?,
         };
         let grpc = address(listeners.grpc.as_ref());
         let http = address(listeners.http.as_ref());
+        let beside = beside::Listeners {
+            api: listen(&runtime, api::API, config.api.as_deref())?,
+            health: listen(&runtime, api::HEALTH, config.health.as_deref())?,
+        };
+        let api = address(beside.api.as_ref());
+        let health = address(beside.health.as_ref());
 
         let (first, ring, book, clock) = match &source {
             Source::Fixed(rules) => (rules.clone(), ring(config), Arc::default(), Clock::start()),
@@ -133,9 +155,17 @@ impl Host {
             rules: Arc::new(Published::new(first)),
             ring,
             book,
+            recent: Arc::new(Recent::new(
+                config.recent_signals,
+                config.recent_bytes,
+                Clock::unix_ns(),
+            )),
             asks: Vec::new(),
             clock,
         };
+        let broken = Arc::new(AtomicBool::new(false));
+        let sink_counters = sink.counters();
+        let sink = sink.remembered(live.recent.clone());
         let mut queues = Vec::new();
         let mut threads = Vec::new();
         let mut shown = Vec::new();
@@ -160,13 +190,23 @@ impl Host {
             };
             let thread = std::thread::Builder::new()
                 .name(format!("shard-{shard}"))
-                .spawn(move || thread.run())
+                .spawn({
+                    let alarm = Alarm(broken.clone());
+                    move || {
+                        let _alarm = alarm;
+                        thread.run();
+                    }
+                })
                 .map_err(|error| {
                     Failure::new(format!("can't start the thread of shard {shard}: {error}"))
                 })?;
             threads.push(thread);
         }
 
+        let watch = match &source {
+            Source::Fixed(_) => None,
+            Source::Watched(watched) => Some(watched.watch.counters().clone()),
+        };
         let reloading = match source {
             Source::Fixed(_) => None,
             Source::Watched(watched) => Some(reload(&live, *watched).map_err(|error| {
@@ -177,12 +217,24 @@ impl Host {
         };
         let router = Router::new(queues, Budget::new(config.in_flight));
         let (trigger, shutdown) = Shutdown::new();
-        let servers = runtime.spawn(ingest::serve(
-            listeners,
-            router.clone(),
-            config.into(),
-            shutdown,
-        ));
+        let state = beside::state(
+            config,
+            &live,
+            beside::Seen {
+                ingest: router.view(),
+                shards: shown.clone(),
+                sink: sink_counters,
+                watch,
+                broken,
+                shutdown: shutdown.clone(),
+                api,
+            },
+        );
+        let taking = ingest::serve(listeners, router.clone(), config.into(), shutdown.clone());
+        let beside = beside::serve(beside, state, beside::limits(config), shutdown);
+        let servers = runtime.spawn(async move {
+            tokio::join!(taking, beside);
+        });
         Ok(Host {
             runtime,
             servers,
@@ -194,6 +246,8 @@ impl Host {
             reloading,
             grpc,
             http,
+            api,
+            health,
         })
     }
 
@@ -205,6 +259,16 @@ impl Host {
     /// Where OTLP/HTTP is taken; none where it is off.
     pub fn http(&self) -> Option<SocketAddr> {
         self.http
+    }
+
+    /// Where the API listens; none where it is off.
+    pub fn api(&self) -> Option<SocketAddr> {
+        self.api
+    }
+
+    /// Where health and metrics listen apart; none where that is off.
+    pub fn health(&self) -> Option<SocketAddr> {
+        self.health
     }
 
     /// What it shows of itself.
@@ -260,11 +324,13 @@ pub fn serve(config: &Config) -> Result<(), Failure> {
     let host = Host::start(config, engine, source, sink, false)?;
     note(&format!("betrace: {} loaded", counted(count, "rule")));
     for (address, what) in [
-        (host.grpc(), Transport::Grpc),
-        (host.http(), Transport::Http),
+        (host.api(), "the API"),
+        (host.health(), "health and metrics"),
+        (host.grpc(), Transport::Grpc.name()),
+        (host.http(), Transport::Http.name()),
     ] {
         if let Some(address) = address {
-            note(&format!("betrace: {} on {address}", what.name()));
+            note(&format!("betrace: {what} on {address}"));
         }
     }
     host.block_on(stop.first());
@@ -282,6 +348,17 @@ pub fn serve(config: &Config) -> Result<(), Failure> {
         .help("this is a bug in betrace: please report it with what stands above"));
     }
     Ok(())
+}
+
+/// Says that a thread ended by a panic.
+struct Alarm(Arc<AtomicBool>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Relaxed);
+        }
+    }
 }
 
 /// Starts what follows the files, and tells of what was loaded first, and of what it does to traces that are kept already.
@@ -337,14 +414,14 @@ fn ring(config: &Config) -> Arc<Ring> {
 
 fn listen(
     runtime: &Runtime,
-    transport: Transport,
+    listens: Listens,
     address: Option<&str>,
 ) -> Result<Option<TcpListener>, Failure> {
     let Some(address) = address else {
         return Ok(None);
     };
     runtime
-        .block_on(ingest::bind(transport.listens(), address))
+        .block_on(ingest::bind(listens, address))
         .map(Some)
         .map_err(|error| Failure::new(error.to_string()))
 }

@@ -4,6 +4,8 @@
 //! them in a row; only [`app`] knows all of them.
 
 #[cfg(feature = "engine")]
+pub mod api;
+#[cfg(feature = "engine")]
 pub mod app;
 pub mod assemble;
 #[cfg(feature = "engine")]

@@ -52,6 +52,7 @@ pub fn run(args: &DemoArgs) -> Result<Outcome, Failure> {
     let config = Config {
         otlp_grpc: Some("127.0.0.1:0".to_owned()),
         otlp_http: None,
+        api: None,
         workers: WORKERS,
         settle: args.settle,
         ..Config::default()

@@ -223,6 +223,9 @@ fn greeting(
     for text in endpoints(host) {
         line("traces", &text);
     }
+    if let Some(api) = host.api() {
+        line("api", &format!("http://{api}/api/v1/signals"));
+    }
     out
 }
 

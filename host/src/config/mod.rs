@@ -23,6 +23,7 @@ pub use page::table;
 pub use parse::{duration, size};
 pub use setting::{Group, Kind, Setting};
 pub use settings::SETTINGS;
+pub use suggest::nearest;
 pub use validated::{Config, LogFormat, SignalsTarget};
 pub use written::{Origin, Written};
 

@@ -1,10 +1,7 @@
 //! Did you mean: the known name nearest to one that isn't known.
 
 /// The nearest of `names`, if it is near enough that a slip of the fingers may explain the difference.
-pub(super) fn nearest(
-    unknown: &str,
-    names: impl Iterator<Item = &'static str>,
-) -> Option<&'static str> {
+pub fn nearest<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let unknown = unknown.to_ascii_lowercase().replace('_', "-");
     // Nobody means a name of this length by a much longer text, and the distance takes the product of both.
     let longest = 64;

@@ -1,4 +1,5 @@
-//! What each rule did, counted over all workers. Written with relaxed atomics once a call, read by metrics.
+//! What each rule did, counted over all workers. Written with relaxed atomics once a call (CPU time once a batch),
+//! read by metrics.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -12,6 +13,7 @@ pub struct Counters {
     evaluations: AtomicU64,
     traces: AtomicU64,
     findings: AtomicU64,
+    signals: AtomicU64,
     faults: [AtomicU64; FaultKind::ALL.len()],
     input_too_large: AtomicU64,
     unjudged: AtomicU64,
@@ -28,6 +30,8 @@ pub struct Counts {
     /// Candidate traces that were given to the rule.
     pub traces: u64,
     pub findings: u64,
+    /// Signals made of its findings: one a trace, whichever clauses broke.
+    pub signals: u64,
     /// In the order of [`FaultKind::ALL`].
     pub faults: [u64; FaultKind::ALL.len()],
     /// Traces that no instance of the rule has the memory for. The host's bound, not the rule's fault.
@@ -36,7 +40,7 @@ pub struct Counts {
     pub unjudged: u64,
     /// Instances made.
     pub instances: u64,
-    /// Wall time of all calls.
+    /// CPU time of all that was done for it: columns gathered, calls, findings checked.
     pub nanoseconds: u64,
 }
 
@@ -58,6 +62,7 @@ impl Counters {
             evaluations: self.evaluations.load(Relaxed),
             traces: self.traces.load(Relaxed),
             findings: self.findings.load(Relaxed),
+            signals: self.signals.load(Relaxed),
             faults: std::array::from_fn(|kind| self.faults[kind].load(Relaxed)),
             input_too_large: self.input_too_large.load(Relaxed),
             unjudged: self.unjudged.load(Relaxed),
@@ -74,9 +79,13 @@ impl Counters {
             .clone()
     }
 
-    pub(super) fn called(&self, traces: usize, nanoseconds: u64) {
+    pub(super) fn called(&self, traces: usize) {
         self.evaluations.fetch_add(1, Relaxed);
         self.traces.fetch_add(traces as u64, Relaxed);
+    }
+
+    /// Adds CPU time.
+    pub(super) fn worked(&self, nanoseconds: u64) {
         self.nanoseconds.fetch_add(nanoseconds, Relaxed);
     }
 
@@ -84,6 +93,10 @@ impl Counters {
         if findings > 0 {
             self.findings.fetch_add(findings as u64, Relaxed);
         }
+    }
+
+    pub(super) fn signalled(&self, signals: u64) {
+        self.signals.fetch_add(signals, Relaxed);
     }
 
     pub(super) fn input_too_large(&self) {

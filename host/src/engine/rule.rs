@@ -187,6 +187,11 @@ impl Rule {
         self.counters.last_fault()
     }
 
+    /// Counts signals that were made of its findings.
+    pub fn signalled(&self, signals: u64) {
+        self.counters.signalled(signals);
+    }
+
     pub(super) fn key(&self) -> u64 {
         self.key
     }

@@ -16,6 +16,14 @@ impl Transport {
             Transport::Http => "OTLP/HTTP",
         }
     }
+
+    /// As metrics write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Transport::Grpc => "grpc",
+            Transport::Http => "http",
+        }
+    }
 }
 
 macro_rules! counters {

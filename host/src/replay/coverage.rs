@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::kept::Kept;
 
 /// What kept traces cover of the traffic.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Coverage {
     pub traces: u64,
     pub spans: u64,

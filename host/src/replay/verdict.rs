@@ -14,7 +14,7 @@ pub struct Verdict {
 }
 
 /// How a rule changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
     Added,
@@ -78,7 +78,7 @@ pub struct Silence {
 }
 
 /// A part of a condition that was never true.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct NeverTrue {
     /// As in the rule.
     pub part: String,

@@ -44,7 +44,7 @@ pub struct Change {
 }
 
 /// How a rule stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RuleState {
     /// The file's present version is in force.

@@ -45,7 +45,17 @@ pub fn signals<R: Requests>(judged: &Judged<'_, R>, findings: &[Finding], out: &
         detected_at: judged.detected_at,
     };
     let mut found: Vec<Found<'_>> = findings.iter().map(Found::from).collect();
+    let before = out.len();
     build(&context, &mut found, out);
+    for (index, facts) in &rules {
+        let new = out.get(before..).unwrap_or_default().iter();
+        let count = new
+            .filter(|emission| emission.signal.rule == facts.id)
+            .count();
+        if let Some(rule) = judged.set.rules.get(*index as usize) {
+            rule.signalled(count as u64);
+        }
+    }
 }
 
 impl From<&Rule> for RuleFacts {

@@ -23,6 +23,7 @@ pub struct Serve {
     stderr: Receiver<String>,
     pub grpc: String,
     pub http: String,
+    pub api: String,
     /// What it said until it listened.
     pub greeting: Vec<String>,
 }
@@ -41,6 +42,8 @@ impl Serve {
             "127.0.0.1:0",
             "--otlp-http",
             "127.0.0.1:0",
+            "--api",
+            "127.0.0.1:0",
         ]);
         command
             .args(arguments)
@@ -57,6 +60,7 @@ impl Serve {
             stderr,
             grpc: String::new(),
             http: String::new(),
+            api: String::new(),
             greeting: Vec::new(),
         };
         while serve.grpc.is_empty() || serve.http.is_empty() {
@@ -68,6 +72,9 @@ impl Serve {
             });
             if let Some(address) = line.strip_prefix("betrace: OTLP/gRPC on ") {
                 serve.grpc = address.to_owned();
+            }
+            if let Some(address) = line.strip_prefix("betrace: the API on ") {
+                serve.api = address.to_owned();
             }
             if let Some(address) = line.strip_prefix("betrace: OTLP/HTTP on ") {
                 serve.http = address.to_owned();

@@ -1,0 +1,297 @@
+//! `GET /metrics`: everything that the host counts, for Prometheus.
+//!
+//! Names and units are those of Prometheus' conventions: base units, `_total` for counters. All families stand in one table,
+//! which `docs/metrics.md` is made from.
+
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
+
+use axum::extract::State as Extract;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+
+use super::exposition::{self, Exposition, Family, Kind, Samples};
+use super::state::State;
+use crate::assemble::counters::Counters as Assembly;
+use crate::assemble::trace::Completion;
+use crate::engine::{Counts, FaultKind, Rule};
+use crate::ingest::{Counters, Transport};
+use crate::rules::update::RuleState;
+
+macro_rules! families {
+    ($($name:ident: $kind:ident $text:literal [$($label:literal),*] $help:literal;)*) => {
+        $(static $name: Family = Family {
+            name: $text,
+            kind: Kind::$kind,
+            labels: &[$($label),*],
+            help: $help,
+        };)*
+
+        /// All families, in the order in which they are written.
+        pub static FAMILIES: &[&Family] = &[$(&$name),*];
+    };
+}
+
+families! {
+    BUILD: Gauge "betrace_build_info" ["version"] "1, with the version as a label.";
+    STARTED: Gauge "process_start_time_seconds" [] "When the host started, in Unix time.";
+    REQUESTS: Counter "betrace_otlp_requests_total" ["transport"] "OTLP requests acknowledged.";
+    SPANS: Counter "betrace_otlp_spans_total" ["transport"] "Spans acknowledged.";
+    BYTES: Counter "betrace_otlp_bytes_total" ["transport"] "Bytes of protobuf acknowledged, after decompression.";
+    REJECTED: Counter "betrace_otlp_rejected_spans_total" ["transport"] "Spans left out of acknowledged requests, as their ids can't be used.";
+    REFUSED: Counter "betrace_otlp_refused_requests_total" ["transport", "reason"] "Requests that were not taken: malformed, too_large, unsupported, overload, timeouts, closed, aborted.";
+    CONNECTIONS: Counter "betrace_connections_total" ["server"] "Connections accepted.";
+    CONNECTIONS_REFUSED: Counter "betrace_connections_refused_total" ["server"] "Connections closed at once, because as many as allowed were open.";
+    ACCEPT_ERRORS: Counter "betrace_accept_errors_total" ["server"] "Times that a connection could not be accepted, such as for want of file descriptors.";
+    IN_FLIGHT: Gauge "betrace_in_flight_bytes" [] "Bytes of requests that no worker has taken yet.";
+    OPEN_TRACES: Gauge "betrace_open_traces" [] "Traces whose spans are being gathered.";
+    OPEN_SPANS: Gauge "betrace_open_spans" [] "Spans of open traces.";
+    OPEN_BYTES: Gauge "betrace_open_bytes" [] "Bytes of spans of open traces.";
+    ASSEMBLY_MEMORY: Gauge "betrace_assembly_memory_bytes" [] "What counts against the bound on memory of open traces.";
+    OPENED: Counter "betrace_traces_opened_total" [] "Traces of which a first span came.";
+    COMPLETED: Counter "betrace_traces_completed_total" ["reason"] "Traces that were complete and judged, by what completed them: root, idle, max_age, span_cap, byte_cap, evicted, drained.";
+    DUPLICATES: Counter "betrace_duplicate_spans_total" [] "Spans that came again.";
+    LATE: Counter "betrace_late_spans_total" [] "Spans of traces that had been judged.";
+    FORGOTTEN: Counter "betrace_judged_traces_forgotten_total" [] "Judged traces forgotten before their time, for want of room.";
+    COMPACTIONS: Counter "betrace_compactions_total" [] "Times that open spans were copied out of requests of which little was needed.";
+    INVALID_UTF8: Counter "betrace_invalid_utf8_total" [] "Texts that rules read and that are not UTF-8, and so missing.";
+    GENERATION: Gauge "betrace_rules_generation" [] "The rule set in force; it grows with every change.";
+    RULES: Gauge "betrace_rules" ["state"] "Rules by state: active, last_good (the file is broken or gone, its last good version is in force), broken (nothing is in force).";
+    RELOADS: Counter "betrace_rule_reloads_total" [] "Saves that were looked at and were news.";
+    RELOAD_FAILURES: Counter "betrace_rule_reload_failures_total" [] "Files that were broken when they were looked at.";
+    RELOAD_REPORTS_MISSED: Counter "betrace_rule_reload_reports_missed_total" [] "Reports of saves that a terminal was too slow to take.";
+    WATCH_OVERFLOWS: Counter "betrace_watch_overflows_total" [] "File system events that were lost, so that all files were looked at.";
+    WATCH_UNWATCHED: Counter "betrace_watch_unwatched_folders_total" [] "Folders that no events could be had of; they are looked at from time to time.";
+    RULE_EVALUATIONS: Counter "betrace_rule_evaluations_total" ["rule"] "Calls of a rule.";
+    RULE_TRACES: Counter "betrace_rule_traces_total" ["rule"] "Traces that a rule was asked about.";
+    RULE_FINDINGS: Counter "betrace_rule_findings_total" ["rule"] "Broken clauses that a rule found.";
+    RULE_FAULTS: Counter "betrace_rule_faults_total" ["rule", "kind"] "Faults of a rule: trap, timeout, memory, stack, error, too_much, index, invalid, start.";
+    RULE_UNJUDGED: Counter "betrace_rule_unjudged_traces_total" ["rule"] "Traces without a verdict of a rule, as it had faulted in their batch or the pool of instances was full.";
+    RULE_TOO_LARGE: Counter "betrace_rule_input_too_large_total" ["rule"] "Traces that no instance of a rule has the memory for.";
+    RULE_SECONDS: Counter "betrace_rule_cpu_seconds_total" ["rule"] "CPU time of a rule's calls.";
+    RULE_INSTANCES: Counter "betrace_rule_instances_total" ["rule"] "Instances made of a rule.";
+    SIGNALS: Counter "betrace_rule_signals_total" ["rule"] "Signals of a rule.";
+    SIGNALS_WRITTEN: Counter "betrace_signals_written_total" [] "Signals that the sink has written.";
+    SIGNALS_LOST: Counter "betrace_signals_lost_total" [] "Signals that could not be written.";
+    RECENT: Gauge "betrace_recent_signals" [] "Signals that the API has at hand.";
+    RECENT_BYTES: Gauge "betrace_recent_signals_bytes" [] "What they take of memory.";
+    RECENT_FORGOTTEN: Counter "betrace_recent_signals_forgotten_total" [] "Signals that went for newer ones.";
+    RING_TRACES: Gauge "betrace_ring_traces" [] "Recent traces that are kept for changed rules.";
+    RING_BYTES: Gauge "betrace_ring_bytes" [] "What they take of memory.";
+    RING_OFFERED: Counter "betrace_ring_offered_total" [] "Judged traces that the ring could keep.";
+    RING_KEPT: Counter "betrace_ring_kept_total" [] "Of these, those that it kept.";
+    RING_SKIPPED: Counter "betrace_ring_skipped_total" [] "Of these, those that it did not, as the newest would be replaced too fast.";
+    RING_TOO_LARGE: Counter "betrace_ring_too_large_total" [] "Of these, those larger than all that it may hold.";
+    RING_EVICTED: Counter "betrace_ring_evicted_total" [] "Kept traces that went for others.";
+    RING_OTHERS: Counter "betrace_ring_other_operations_total" [] "Traces of root operations beyond those that are sampled apart.";
+    API_REQUESTS: Counter "betrace_api_requests_total" ["route", "status"] "Requests to the API.";
+    API_FOREIGN: Counter "betrace_api_foreign_requests_total" [] "Requests to the API for a host name that is not this one.";
+    API_STREAMS: Gauge "betrace_api_streams" [] "Streams of signals that are open.";
+    API_STREAMS_REFUSED: Counter "betrace_api_streams_refused_total" [] "Streams that were refused, because as many as allowed were open.";
+    API_STREAMS_MISSED: Counter "betrace_api_streams_missed_total" [] "Signals that streams did not show, as their readers were too slow.";
+    API_TRIES_REFUSED: Counter "betrace_api_tries_refused_total" [] "Rules to check or try that were refused, because as many as allowed were being tried.";
+    API_TRIES_TIMED_OUT: Counter "betrace_api_tries_timed_out_total" [] "Rules to check or try that took too long.";
+}
+
+/// Everything that the host counts, in Prometheus' text format.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"))
+)]
+pub(super) async fn metrics(Extract(state): Extract<Arc<State>>) -> Response {
+    ([(CONTENT_TYPE, exposition::CONTENT_TYPE)], write(&state)).into_response()
+}
+
+fn write(state: &State) -> String {
+    let mut text = Exposition::default();
+    text.family(&BUILD).count(&[env!("CARGO_PKG_VERSION")], 1);
+    text.family(&STARTED)
+        .sample(&[], state.started as f64 / 1e9);
+    ingest(state, &mut text);
+    assembly(state, &mut text);
+    rules(state, &mut text);
+    each_rule(state, &mut text);
+    signals(state, &mut text);
+    ring(state, &mut text);
+    api(state, &mut text);
+    text.finish()
+}
+
+fn ingest(state: &State, text: &mut Exposition) {
+    let transports = [
+        ("grpc", state.ingest.grpc.snapshot()),
+        ("http", state.ingest.http.snapshot()),
+    ];
+    let mut each = |family: &'static Family, of: fn(&crate::ingest::Snapshot) -> u64| {
+        let mut samples = text.family(family);
+        for (name, snapshot) in &transports {
+            samples.count(&[name], of(snapshot));
+        }
+    };
+    each(&REQUESTS, |s| s.requests);
+    each(&SPANS, |s| s.spans);
+    each(&BYTES, |s| s.bytes);
+    each(&REJECTED, |s| s.rejected);
+    let mut refused = text.family(&REFUSED);
+    for (name, snapshot) in &transports {
+        for (reason, count) in [
+            ("malformed", snapshot.malformed),
+            ("too_large", snapshot.too_large),
+            ("unsupported", snapshot.unsupported),
+            ("overload", snapshot.overload),
+            ("timeouts", snapshot.timeouts),
+            ("closed", snapshot.closed),
+            ("aborted", snapshot.aborted),
+        ] {
+            refused.count(&[name, reason], count);
+        }
+    }
+    let servers: [(&str, &Counters); 4] = [
+        (Transport::Grpc.word(), &state.ingest.grpc),
+        (Transport::Http.word(), &state.ingest.http),
+        ("api", &state.api_server),
+        ("health", &state.health_server),
+    ];
+    let mut each = |family: &'static Family, of: fn(&crate::ingest::Snapshot) -> u64| {
+        let mut samples = text.family(family);
+        for (name, counters) in servers {
+            samples.count(&[name], of(&counters.snapshot()));
+        }
+    };
+    each(&CONNECTIONS, |s| s.connections);
+    each(&CONNECTIONS_REFUSED, |s| s.connections_refused);
+    each(&ACCEPT_ERRORS, |s| s.accept_errors);
+    text.family(&IN_FLIGHT)
+        .count(&[], state.ingest.budget.used() as u64);
+}
+
+fn assembly(state: &State, text: &mut Exposition) {
+    let progress: Vec<_> = state
+        .shards
+        .iter()
+        .map(|shard| *shard.lock().unwrap_or_else(PoisonError::into_inner))
+        .collect();
+    let sum = |of: fn(&Assembly) -> u64| progress.iter().map(|p| of(&p.assembly)).sum::<u64>();
+    text.family(&OPEN_TRACES).count(&[], sum(|c| c.open_traces));
+    text.family(&OPEN_SPANS).count(&[], sum(|c| c.open_spans));
+    text.family(&OPEN_BYTES).count(&[], sum(|c| c.open_bytes));
+    text.family(&ASSEMBLY_MEMORY)
+        .count(&[], sum(|c| c.memory_bytes));
+    text.family(&OPENED).count(&[], sum(|c| c.opened));
+    let mut completed = text.family(&COMPLETED);
+    for completion in Completion::ALL {
+        let count = progress.iter().map(|p| p.assembly.completed_by(completion));
+        completed.count(&[completion.name()], count.sum());
+    }
+    text.family(&DUPLICATES).count(&[], sum(|c| c.duplicates));
+    text.family(&LATE).count(&[], sum(|c| c.late));
+    text.family(&FORGOTTEN).count(&[], sum(|c| c.forgotten));
+    text.family(&COMPACTIONS).count(&[], sum(|c| c.compactions));
+    let invalid = progress.iter().map(|p| p.invalid_utf8).sum();
+    text.family(&INVALID_UTF8).count(&[], invalid);
+}
+
+fn rules(state: &State, text: &mut Exposition) {
+    let set = state.rules.current();
+    text.family(&GENERATION).count(&[], set.generation);
+    let statuses = state.book.statuses();
+    let mut rules = text.family(&RULES);
+    for (word, wanted) in [
+        ("active", RuleState::Active),
+        ("last_good", RuleState::LastGood),
+        ("broken", RuleState::Broken),
+    ] {
+        let mut count = statuses.iter().filter(|s| s.state == wanted).count() as u64;
+        // Rules that the host came with have no files.
+        if statuses.is_empty() && wanted == RuleState::Active {
+            count = set.rules.len() as u64;
+        }
+        rules.count(&[word], count);
+    }
+    let counts = state.book.counts();
+    text.family(&RELOADS).count(&[], counts.reloads);
+    text.family(&RELOAD_FAILURES).count(&[], counts.failures);
+    text.family(&RELOAD_REPORTS_MISSED)
+        .count(&[], counts.missed);
+    let watch =
+        |of: fn(&crate::rules::watch::WatchCounters) -> u64| state.watch.as_deref().map_or(0, of);
+    let overflows = watch(|watch| watch.overflows.load(Relaxed));
+    text.family(&WATCH_OVERFLOWS).count(&[], overflows);
+    let unwatched = watch(|watch| watch.unwatched.load(Relaxed));
+    text.family(&WATCH_UNWATCHED).count(&[], unwatched);
+}
+
+fn each_rule(state: &State, text: &mut Exposition) {
+    let set = state.rules.current();
+    let rules: Vec<(&Rule, Counts)> = set.rules.iter().map(|r| (&**r, r.counts())).collect();
+    let mut each = |family: &'static Family, of: fn(&Counts) -> f64| {
+        let mut samples = text.family(family);
+        for (rule, counts) in &rules {
+            samples.sample(&[&rule.id], of(counts));
+        }
+    };
+    each(&RULE_EVALUATIONS, |c| c.evaluations as f64);
+    each(&RULE_TRACES, |c| c.traces as f64);
+    each(&RULE_FINDINGS, |c| c.findings as f64);
+    let mut faults: Samples<'_> = text.family(&RULE_FAULTS);
+    for (rule, counts) in &rules {
+        for kind in FaultKind::ALL {
+            faults.count(&[&rule.id, kind.name()], counts.faults(kind));
+        }
+    }
+    let mut each = |family: &'static Family, of: fn(&Counts) -> f64| {
+        let mut samples = text.family(family);
+        for (rule, counts) in &rules {
+            samples.sample(&[&rule.id], of(counts));
+        }
+    };
+    each(&RULE_UNJUDGED, |c| c.unjudged as f64);
+    each(&RULE_TOO_LARGE, |c| c.input_too_large as f64);
+    each(&RULE_SECONDS, |c| c.nanoseconds as f64 / 1e9);
+    each(&RULE_INSTANCES, |c| c.instances as f64);
+    each(&SIGNALS, |c| c.signals as f64);
+}
+
+fn signals(state: &State, text: &mut Exposition) {
+    text.family(&SIGNALS_WRITTEN)
+        .count(&[], state.sink.written());
+    text.family(&SIGNALS_LOST).count(&[], state.sink.lost());
+    let recent = state.recent.counts();
+    text.family(&RECENT).count(&[], recent.held);
+    text.family(&RECENT_BYTES).count(&[], recent.bytes);
+    text.family(&RECENT_FORGOTTEN).count(&[], recent.forgotten);
+}
+
+fn ring(state: &State, text: &mut Exposition) {
+    let ring = state.ring.counters();
+    text.family(&RING_TRACES).count(&[], ring.traces);
+    text.family(&RING_BYTES).count(&[], ring.bytes);
+    text.family(&RING_OFFERED).count(&[], ring.offered);
+    text.family(&RING_KEPT).count(&[], ring.kept);
+    text.family(&RING_SKIPPED).count(&[], ring.skipped);
+    text.family(&RING_TOO_LARGE).count(&[], ring.too_large);
+    text.family(&RING_EVICTED).count(&[], ring.evicted);
+    text.family(&RING_OTHERS).count(&[], ring.other_operations);
+}
+
+fn api(state: &State, text: &mut Exposition) {
+    let mut requests = text.family(&API_REQUESTS);
+    for ((route, status), count) in state.counters.requests() {
+        requests.count(&[&route, &status.to_string()], count);
+    }
+    let counters = &state.counters;
+    text.family(&API_FOREIGN)
+        .count(&[], counters.foreign.load(Relaxed));
+    let open = state.limits.streams - state.streams.available_permits().min(state.limits.streams);
+    text.family(&API_STREAMS).count(&[], open as u64);
+    let refused = counters.streams_refused.load(Relaxed);
+    text.family(&API_STREAMS_REFUSED).count(&[], refused);
+    let missed = counters.streams_missed.load(Relaxed);
+    text.family(&API_STREAMS_MISSED).count(&[], missed);
+    let refused = counters.attempts_refused.load(Relaxed);
+    text.family(&API_TRIES_REFUSED).count(&[], refused);
+    let timed_out = counters.attempts_timed_out.load(Relaxed);
+    text.family(&API_TRIES_TIMED_OUT).count(&[], timed_out);
+}

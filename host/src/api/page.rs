@@ -1,0 +1,183 @@
+//! What a list of signals may be asked for: filters, read and checked.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::error::Error;
+use crate::config;
+use crate::signal::stamp::rfc3339;
+use crate::signal::{Severity, Signal};
+
+/// Which signals.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    /// Of this rule.
+    pub(super) rule: Option<String>,
+    /// Of this severity: `info`, `low`, `medium`, `high` or `critical`.
+    pub(super) severity: Option<String>,
+    /// Of this trace: 32 hexadecimal digits.
+    pub(super) trace: Option<String>,
+    /// Detected since: a time (RFC 3339, UTC) or how long ago (`10m`).
+    pub(super) since: Option<String>,
+    /// At most so many; 100 by default, 1,000 at most.
+    pub(super) limit: Option<usize>,
+    /// Where the page before this one ended: its `next`.
+    pub(super) before: Option<String>,
+}
+
+/// Filters, as signals are compared with them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Filter {
+    rule: Option<String>,
+    severity: Option<Severity>,
+    trace: Option<String>,
+    since: Option<String>,
+}
+
+impl Wanted {
+    /// The filters. `now` in Unix nanoseconds.
+    pub(super) fn filter(&self, now: u64) -> Result<Filter, Error> {
+        Ok(Filter {
+            rule: self.rule.clone(),
+            severity: self.severity.as_deref().map(severity).transpose()?,
+            trace: self.trace.as_deref().map(trace_id_text).transpose()?,
+            since: self
+                .since
+                .as_deref()
+                .map(|since| time(since, now))
+                .transpose()?,
+        })
+    }
+}
+
+impl Filter {
+    pub(super) fn takes(&self, signal: &Signal) -> bool {
+        self.rule.as_ref().is_none_or(|rule| *rule == signal.rule)
+            && self
+                .severity
+                .is_none_or(|severity| severity == signal.severity)
+            && self
+                .trace
+                .as_ref()
+                .is_none_or(|trace| *trace == signal.trace_id)
+            && self
+                .since
+                .as_ref()
+                .is_none_or(|since| signal.detected_at >= *since)
+    }
+
+    /// Whether signals before this one can't be wanted: they were detected earlier still.
+    pub(super) fn is_past(&self, signal: &Signal) -> bool {
+        // Workers push in turns, so neighbours may be out of order by as much as a batch takes.
+        const SLACK: usize = "2026-01-01T00:00:0".len();
+        let minute = |text: &str| text.get(..SLACK).map(str::to_owned);
+        let since = self.since.as_ref();
+        since.is_some_and(|since| minute(&signal.detected_at) < minute(since))
+    }
+}
+
+fn severity(text: &str) -> Result<Severity, Error> {
+    const ALL: [Severity; 5] = [
+        Severity::Info,
+        Severity::Low,
+        Severity::Medium,
+        Severity::High,
+        Severity::Critical,
+    ];
+    ALL.into_iter().find(|s| s.name() == text).ok_or_else(|| {
+        Error::bad_request(format!("`{text}` is no severity"))
+            .help("write info, low, medium, high or critical")
+    })
+}
+
+/// A trace id as signals write it.
+fn trace_id_text(text: &str) -> Result<String, Error> {
+    trace_id(text).map(|id| crate::signal::stamp::hex(&id))
+}
+
+/// A trace id from its hexadecimal digits.
+pub(super) fn trace_id(text: &str) -> Result<[u8; 16], Error> {
+    let wrong = || {
+        Error::bad_request(format!("`{text}` is no trace id"))
+            .help("a trace id is 32 hexadecimal digits")
+    };
+    let is_hex = text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    if !is_hex {
+        return Err(wrong());
+    }
+    u128::from_str_radix(text, 16)
+        .map(u128::to_be_bytes)
+        .map_err(|_| wrong())
+}
+
+/// A time in the form of signals: RFC 3339 without the `Z`, so that times compare as texts do.
+fn time(text: &str, now: u64) -> Result<String, Error> {
+    if let Ok(ago) = config::duration(text) {
+        let ago = u64::try_from(ago.as_nanos()).unwrap_or(u64::MAX);
+        return Ok(rfc3339(now.saturating_sub(ago)));
+    }
+    let shape = b"0000-00-00T00:00:00";
+    let digits = text.strip_suffix('Z').unwrap_or_default();
+    let (whole, fraction) = digits.split_at_checked(shape.len()).unwrap_or_default();
+    let is_time = whole.len() == shape.len()
+        && whole.bytes().zip(shape).all(|(digit, shape)| match shape {
+            b'0' => digit.is_ascii_digit(),
+            other => digit == *other,
+        })
+        && (fraction.is_empty()
+            || fraction.starts_with('.') && fraction.bytes().skip(1).all(|d| d.is_ascii_digit()));
+    if is_time {
+        Ok(digits.to_owned())
+    } else {
+        Err(Error::bad_request(format!("`{text}` is no time"))
+            .help("write a time such as 2026-11-24T10:00:00Z, or how long ago, such as 10m"))
+    }
+}
+
+/// Seconds, for headers.
+pub(super) fn seconds(duration: Duration) -> u64 {
+    duration.as_secs().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_and_others_refused() {
+        let hour = 3_600_000_000_000;
+        assert_eq!(
+            time("10m", hour),
+            Ok("1970-01-01T00:50:00.000000000Z".to_owned())
+        );
+        assert_eq!(
+            time("2026-11-24T10:00:00Z", 0),
+            Ok("2026-11-24T10:00:00".to_owned())
+        );
+        assert!(time("2026-11-24T10:00:00.5Z", 0).is_ok());
+        for bad in [
+            "",
+            "yesterday",
+            "2026-11-24",
+            "2026-11-24T10:00:00",
+            "2026-11-24T10:00:00+01:00",
+            "2026-11-24T10:00:00.xZ",
+            "2026-1ä-24T10:00:00Z",
+        ] {
+            assert!(time(bad, 0).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn trace_ids_are_read_in_either_case() {
+        let id = trace_id("ABCDEF00000000000000000000000001").expect("it is one");
+        assert_eq!((id[0], id[15]), (0xab, 1));
+        for bad in ["", "1", "+bcdef00000000000000000000000001", &"0".repeat(33)] {
+            assert!(trace_id(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What the API shows, and the bounds that it keeps.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use http::StatusCode;
+use tokio::sync::Semaphore;
+
+use crate::assemble::shard::Whereabouts;
+use crate::engine::Engine;
+use crate::ingest::{Counters, IngestView, Shutdown};
+use crate::live::Book;
+use crate::pipeline::thread::{Ask, Shown};
+use crate::replay::ring::Ring;
+use crate::rules::Published;
+use crate::rules::watch::WatchCounters;
+use crate::sinks::recent::Recent;
+use crate::sinks::stream::Counters as SinkCounters;
+
+/// How long a shard may take to say where a trace is: some turns.
+const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What routes need. It holds no queue of the host open.
+pub struct State {
+    pub engine: Arc<Engine>,
+    pub rules: Arc<Published>,
+    pub ring: Arc<Ring>,
+    pub recent: Arc<Recent>,
+    pub book: Arc<Book>,
+    pub ingest: IngestView,
+    /// One a shard.
+    pub shards: Vec<Shown>,
+    pub asks: Vec<Sender<Ask>>,
+    pub sink: Arc<SinkCounters>,
+    /// None where rules are not watched.
+    pub watch: Option<Arc<WatchCounters>>,
+    /// Set when a shard's thread has ended before it should.
+    pub broken: Arc<AtomicBool>,
+    pub limits: ApiLimits,
+    /// When the host started, in Unix nanoseconds.
+    pub started: u64,
+    /// It listens on loopback, so whoever asks for it by a name is not who it is for.
+    pub only_local: bool,
+    pub shutdown: Shutdown,
+    pub streams: Arc<Semaphore>,
+    pub attempts: Arc<Semaphore>,
+    pub counters: ApiCounters,
+    pub api_server: Arc<Counters>,
+    pub health_server: Arc<Counters>,
+}
+
+/// The bounds of the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiLimits {
+    pub streams: usize,
+    pub body: usize,
+    pub attempts: usize,
+    pub attempt_timeout: Duration,
+}
+
+/// What the API did.
+#[derive(Debug, Default)]
+pub struct ApiCounters {
+    /// By route and status.
+    requests: Mutex<BTreeMap<(String, u16), u64>>,
+    /// Requests for another host.
+    pub foreign: AtomicU64,
+    pub streams_refused: AtomicU64,
+    /// Signals that readers of streams were too slow for.
+    pub streams_missed: AtomicU64,
+    pub attempts_refused: AtomicU64,
+    pub attempts_timed_out: AtomicU64,
+}
+
+impl ApiCounters {
+    /// A request was answered. Routes are those of the table, so there are few.
+    pub(super) fn answered(&self, route: &str, status: StatusCode) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        *requests
+            .entry((route.to_owned(), status.as_u16()))
+            .or_default() += 1;
+    }
+
+    /// By route and status.
+    pub fn requests(&self) -> BTreeMap<(String, u16), u64> {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.clone()
+    }
+}
+
+impl State {
+    /// Where a trace is, as its shard knows; none where no shard answers in time. Blocks for a moment.
+    pub fn whereabouts(&self, id: [u8; 16]) -> Option<Whereabouts> {
+        // Which shard has it depends on a secret hash, and only one knows it.
+        let (answer, answers) = crossbeam_channel::bounded(self.asks.len().max(1));
+        let mut asked = 0;
+        for ask in &self.asks {
+            let answer = answer.clone();
+            asked += usize::from(ask.send_timeout(Ask { id, answer }, ASK_TIMEOUT).is_ok());
+        }
+        drop(answer);
+        let mut found = None;
+        for _ in 0..asked {
+            match answers.recv_timeout(ASK_TIMEOUT).ok()? {
+                Whereabouts::Never => found = found.or(Some(Whereabouts::Never)),
+                known => found = Some(known),
+            }
+        }
+        found
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        !self.broken.load(Relaxed)
+    }
+}
