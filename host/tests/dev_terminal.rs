@@ -77,12 +77,15 @@ impl Terminal {
 
     /// Waits until all of these are on the screen at once, and returns it.
     fn shows(&mut self, texts: &[&str]) -> String {
+        // Signals go on coming, so it is not only silence that says that a text won't.
+        let until = Instant::now() + PATIENCE;
         loop {
             let contents = self.screen.screen().contents();
             if texts.iter().all(|text| contents.contains(text)) {
                 return contents;
             }
-            match self.bytes.recv_timeout(PATIENCE) {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.bytes.recv_timeout(left) {
                 Ok(bytes) => self.screen.process(&bytes),
                 Err(_) => panic!("{texts:?} did not come:\n{contents}"),
             }
@@ -286,11 +289,7 @@ fn the_demo_needs_nothing() {
     let path = folder.path().join("my/rules/example.betrace");
     let example = fs::read_to_string(&path).expect("it was written");
     save(&path, &example.replace("always", "never"));
-    terminal.shows(&[
-        "example fires on",
-        "broke never { payment.fraud_check }",
-        "root operations",
-    ]);
+    terminal.shows(&["example fires on", "(before: ", "root operations"]);
     let (code, last) = terminal.interrupt();
     assert_eq!(code, 0, "{last}");
 }
