@@ -8,6 +8,7 @@ pub mod compile;
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod dev;
 pub mod failure;
 pub mod inspect;
 pub mod progress;
@@ -32,6 +33,7 @@ use crate::telemetry;
     after_help = "\
 Examples:
   betrace demo                                   see it at work, nothing else needed
+  betrace dev --demo                             write a rule, and see at each save what it does
   betrace check rules/                           are these rules all right?
   betrace replay --rules rules/ traces.jsonl     what would they find in these traces?
   betrace serve --rules rules/                   take OTLP on 4317 and 4318, signals to stdout"
@@ -43,6 +45,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write rules and see, at each save, what they do to the traces of the last minutes
+    Dev(dev::DevArgs),
     /// Take traces over OTLP and run rules over each of them
     Serve(serve::ServeArgs),
     /// Play the traffic of a small web shop into a host and show what breaks
@@ -68,6 +72,7 @@ pub fn main() -> ExitCode {
         telemetry::plain();
     }
     let outcome = match command {
+        Command::Dev(args) => dev::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args),
@@ -89,6 +94,6 @@ pub fn main() -> ExitCode {
 impl Command {
     /// It logs as its settings say, once it has read them.
     fn has_settings(&self) -> bool {
-        matches!(self, Command::Serve(_))
+        matches!(self, Command::Serve(_) | Command::Dev(_))
     }
 }

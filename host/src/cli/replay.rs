@@ -15,7 +15,6 @@ use crate::assemble::limits::{
     LARGEST_MEMORY_BYTES, LARGEST_TRACE_BYTES, Limits, TRACE_BYTES, TRACE_SPANS,
 };
 use crate::assemble::trace::Completion;
-use crate::columns::projection::Table;
 use crate::engine::{Rule, RuleSet};
 use crate::replay::input::{InputError, Source};
 use crate::replay::run::{Options, Replay, Summary};
@@ -284,12 +283,7 @@ fn report(summary: &Summary, set: &RuleSet) {
         said(count, format!("{} {why}", counted(count, "trace")));
     }
     for (unlike, count) in &summary.unlike {
-        let items = match unlike.table {
-            Table::Spans => "span",
-            Table::Events => "event",
-            Table::Links => "link",
-        };
-        let times = counted(*count, items);
+        let times = counted(*count, unlike.table.item());
         said(
             *count,
             format!(
