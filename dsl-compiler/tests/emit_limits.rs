@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use betrace_dsl::reference::{self, Trace, Value};
 use betrace_dsl::types::tree::{Condition, Constant, Predicate};
 use betrace_dsl::{emit, plan};
+use emit_support::explained::Explained;
 use emit_support::trees::{
     Comparison, attribute, compare, detect, matches, named, not, span, spans, trace, with,
 };
@@ -32,6 +33,18 @@ fn agree(condition: Condition, traces: &[Trace]) {
         .map(|trace| reference::evaluate(&rule, trace))
         .collect();
     assert_eq!(compiled.evaluate(traces), expected);
+    let started = Instant::now();
+    let mut explained = Explained::new(&rule, "");
+    let told: Vec<_> = traces
+        .iter()
+        .map(|trace| reference::explain(&rule, trace))
+        .collect();
+    // By `==`: these are more answers than a message can hold.
+    assert!(
+        explained.explain(traces) == told,
+        "it is explained otherwise"
+    );
+    assert!(started.elapsed() < SOON, "took {:?}", started.elapsed());
     let hits = expected.iter().filter(|found| !found.is_empty()).count();
     assert!(hits > 0 && hits < traces.len(), "the traces tell nothing");
 }
@@ -110,6 +123,20 @@ fn thousands_of_clauses() {
 }
 
 #[test]
+fn more_traces_than_can_be_explained_at_once_are_refused() {
+    let names = (0..WIDE).map(|n| Condition::Exists(named(&format!("n{n}"))));
+    let mut explained = Explained::new(&detect(Condition::Or(names.collect())), "");
+    let traces = |count: usize| batch::of(&explained.manifest, &vec![trace(Vec::new()); count]);
+    let (many, one) = (traces(2_000), traces(1));
+    let refused = explained.call(&many).unwrap_err();
+    assert_eq!(
+        refused,
+        "these are more traces than can be explained at once"
+    );
+    assert_eq!(explained.call(&one).unwrap().len(), explained.parts.len());
+}
+
+#[test]
 fn memory_grows_with_the_batch_and_is_reused() {
     let rule = detect(Condition::Exists(spans(matches(attribute("x"), "7$"))));
     let mut compiled = Compiled::new(&rule, "");
@@ -131,11 +158,13 @@ fn a_batch_whose_lists_are_too_short_or_too_long_is_refused() {
         x_is(1),
     ]))));
     let mut compiled = Compiled::new(&rule, "");
+    let mut explained = Explained::new(&rule, "");
     let good = batch::of(
         &compiled.manifest,
         &[trace(vec![with(Value::Text("a".to_owned()))])],
     );
     assert!(compiled.call(&good).is_ok());
+    assert!(explained.call(&good).is_ok());
     for change in [
         (|batch| batch.w32.push(0)) as fn(&mut emit_support::types::Batch),
         |batch| batch.w64.push(0),
@@ -147,6 +176,7 @@ fn a_batch_whose_lists_are_too_short_or_too_long_is_refused() {
         let mut bad = good.clone();
         change(&mut bad);
         assert!(compiled.call(&bad).is_err());
+        assert!(explained.call(&bad).is_err());
         assert!(
             compiled.call(&good).is_ok(),
             "a refusal leaves nothing behind"

@@ -85,14 +85,7 @@ impl Emitter<'_> {
         match piece {
             Piece::Here(test) => self.branch(code, test, value, label, rows),
             Piece::There(function) => {
-                code.get(rows.span);
-                for row in [rows.event, rows.link] {
-                    match row {
-                        Some(row) => code.get(row),
-                        None => code.i32(0),
-                    };
-                }
-                code.call(function);
+                call_test(code, function, rows);
                 if !value {
                     code.op().i32_eqz();
                 }
@@ -132,7 +125,7 @@ impl Emitter<'_> {
     /// A function that says whether each (or, without `and`, one) of these tests is true.
     fn cut_out(&mut self, group: &[Test], and: bool, rows: Rows) -> Func {
         let name = self.part_name();
-        let function = self.module.declare(&name, &[I32, I32, I32], &[I32]);
+        let function = self.declare_test(&name);
         let mut code = Code::new(3);
         let rows = Rows {
             span: 0,
@@ -151,6 +144,28 @@ impl Emitter<'_> {
         function
     }
 
+    /// A function `(span, event, link) -> bool` whose body comes later.
+    pub(super) fn declare_test(&mut self, name: &str) -> Func {
+        self.module.declare(name, &[I32, I32, I32], &[I32])
+    }
+
+    /// Gives a declared function the body that says whether a test is true of a row of this table.
+    pub(super) fn define_test(&mut self, function: Func, table: Table, test: &Test) {
+        let rows = Rows {
+            span: 0,
+            event: (table == Table::Events).then_some(1),
+            link: (table == Table::Links).then_some(2),
+        };
+        let mut code = Code::new(3);
+        let otherwise = code.block();
+        self.branch(&mut code, test, false, otherwise, rows);
+        code.i32(1);
+        code.op().return_();
+        code.end();
+        code.i32(0);
+        self.module.define(function, code);
+    }
+
     /// Pushes whether a test that is no logic is true.
     fn push(&mut self, code: &mut Code, test: &Test, rows: Rows) {
         let read = match test {
@@ -167,6 +182,10 @@ impl Emitter<'_> {
                 test,
                 quantity,
             } => return self.push_items(code, *table, *offsets, test, *quantity, rows),
+            Test::Part(predicate) => {
+                let function = self.predicates[*predicate as usize];
+                return call_test(code, function, rows);
+            }
             _ => None,
         };
         // A field of an event where there is no event.
@@ -317,6 +336,18 @@ impl Emitter<'_> {
             }
         }
     }
+}
+
+/// Pushes what a function `(span, event, link) -> bool` says of the rows at hand.
+fn call_test(code: &mut Code, function: Func, rows: Rows) {
+    code.get(rows.span);
+    for row in [rows.event, rows.link] {
+        match row {
+            Some(row) => code.get(row),
+            None => code.i32(0),
+        };
+    }
+    code.call(function);
 }
 
 /// How much code a test is.

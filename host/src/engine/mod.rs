@@ -24,6 +24,7 @@ pub mod probe;
 pub mod rule;
 mod runtime;
 pub mod set;
+mod waits;
 mod warm;
 pub mod worker;
 

@@ -4,7 +4,7 @@
 //! one), and the findings of all other rules are what they would have been without it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use foldhash::{HashSet, HashSetExt};
 
@@ -17,6 +17,7 @@ use super::instance::{Instance, StartError};
 use super::rule::Rule;
 use super::runtime::Engine;
 use super::set::RuleSet;
+use super::waits::{self, Waits};
 use super::warm::Warm;
 use crate::assemble::trace::Trace;
 use crate::columns::batch::Columns;
@@ -27,6 +28,9 @@ pub struct Worker {
     warm: Warm,
     finder: Finder,
     gather: Gather,
+    waits: Waits,
+    /// How long each rule of the batch took by the clock.
+    took: Vec<(u32, Duration)>,
     /// The rule set that the warm instances belong to.
     set: Option<u64>,
 }
@@ -50,6 +54,8 @@ impl Worker {
             engine,
             finder: Finder::default(),
             gather: Gather::default(),
+            waits: Waits::default(),
+            took: Vec::new(),
             set: None,
         }
     }
@@ -72,6 +78,9 @@ impl Worker {
         // Taken out, so that it can be read while instances are called.
         let mut finder = std::mem::take(&mut self.finder);
         finder.find(&set.candidates, columns);
+        let waited = self.waits.now();
+        self.took.clear();
+        let mut started = Instant::now();
         for &rule in finder.touched() {
             self.run(
                 set,
@@ -80,8 +89,26 @@ impl Worker {
                 finder.traces(&set.candidates, rule),
                 findings,
             );
+            let ended = Instant::now();
+            self.took.push((rule, ended - started));
+            started = ended;
         }
         self.finder = finder;
+        self.count_time(set, waited);
+    }
+
+    /// Enters what each rule took of the processor. One reading a batch: what a rule waited is told from what another did
+    /// by how long each took.
+    fn count_time(&mut self, set: &RuleSet, waited_before: Option<Duration>) {
+        let waited = match (waited_before, self.waits.now()) {
+            (Some(before), Some(now)) => now.saturating_sub(before),
+            _ => Duration::ZERO,
+        };
+        for (rule, nanoseconds) in waits::at_work(&self.took, waited) {
+            if let Some(rule) = set.rules.get(rule as usize) {
+                rule.counters().worked(nanoseconds);
+            }
+        }
     }
 
     /// Instances that wait for their next call.
@@ -180,10 +207,8 @@ impl Worker {
             w8: &gather.w8,
         };
         let before = findings.len();
-        let started = Instant::now();
         let result = instance.evaluate(batch);
-        let nanoseconds = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        rule.counters().called(asked.traces.len(), nanoseconds);
+        rule.counters().called(asked.traces.len());
         result
             .and_then(|found| finding::accept(found, asked, gather, findings))
             .map_err(Stop::Fault)?;
