@@ -1,4 +1,4 @@
-//! One thread, from memory: route, assemble, project, evaluate, signal; each stage timed in every step.
+//! One thread, from memory: route, assemble, project, evaluate, signal, keep; each stage timed in every step.
 //!
 //! In a step each service sends one request and about as many spans are judged, of 20,000 traces open. What counts is the
 //! thread's CPU time over all steps, which is too coarse for one. A slice is the lower quartile of its steps by the clock:
@@ -12,6 +12,7 @@ use betrace::assemble::shard::Shard;
 use betrace::columns::batch::Columns;
 use betrace::engine::{Engine, EngineLimits, RuleSet, Worker};
 use betrace::ingest::{Budget, Routed, Router, Transport};
+use betrace::replay::ring::{JudgedBatch, Part, Ring, RingLimits};
 use betrace::signal::judge::{Judged, Unfinished, signals};
 use betrace::time::Time;
 use betrace_benches::traffic::{SERVICES, SPANS_A_REQUEST, TRACES_A_GROUP, Traffic};
@@ -28,12 +29,13 @@ const STEPS: u64 = 400;
 const ROUNDS: usize = 3;
 const SPANS_A_STEP: u64 = SPANS_A_REQUEST * SERVICES;
 
-const SLICES: [&str; 5] = [
+const SLICES: [&str; 6] = [
     "scan and route",
     "assemble",
     "project",
     "evaluate",
     "signals",
+    "ring",
 ];
 
 pub(crate) fn measure(names: usize, title: &str) {
@@ -50,7 +52,7 @@ pub(crate) fn measure(names: usize, title: &str) {
     }
     for round in 1..=ROUNDS {
         run.signals = 0;
-        let mut slices: [Vec<u64>; 5] = Default::default();
+        let mut slices: [Vec<u64>; 6] = Default::default();
         let (mut wall, mut on_cpu) = (Duration::ZERO, Duration::ZERO);
         for _ in 0..STEPS {
             // Made outside of what is measured: a socket would have filled it.
@@ -85,6 +87,11 @@ pub(crate) fn measure(names: usize, title: &str) {
             run.signals,
         );
     }
+    let counters = run.ring.counters();
+    println!(
+        "    ring: {} traces offered, {} kept for a while",
+        counters.offered, counters.kept
+    );
     let counters = run.shard.counters();
     assert_eq!(counters.late, 0, "traces complete when all has come");
     assert!(counters.open_traces >= OPEN * 8 / 10, "{counters:?}");
@@ -110,12 +117,17 @@ struct Run {
     worker: Worker,
     set: RuleSet,
     signals: usize,
+    /// By the real time: its pace is what a host at full speed has.
+    ring: Ring,
+    part: Arc<Part>,
+    started: Instant,
 }
 
 impl Run {
     fn new(names: usize) -> Run {
         let engine = Arc::new(Engine::new(EngineLimits::for_workers(1)).expect("an engine"));
         let (sender, queue) = unbounded();
+        let ring = Ring::new(&RingLimits::default(), 1);
         Run {
             router: Router::new(vec![sender], Budget::new(1 << 30)),
             queue,
@@ -124,10 +136,13 @@ impl Run {
             set: RuleSet::new(1, rules::load(&engine, names)),
             worker: Worker::new(engine),
             signals: 0,
+            part: ring.part(0),
+            ring,
+            started: Instant::now(),
         }
     }
 
-    fn step(&mut self, step: u64, requests: Vec<Bytes>) -> [Duration; 5] {
+    fn step(&mut self, step: u64, requests: Vec<Bytes>) -> [Duration; 6] {
         let now = Time::default().after(OPEN_FOR / STEPS_OPEN as u32 * step as u32);
         let mut watch = Watch::start();
         for bytes in requests {
@@ -141,6 +156,7 @@ impl Run {
             self.shard.insert(routed.parcel, now);
         }
         let (mut traces, mut findings, mut out) = (Vec::new(), Vec::new(), Vec::new());
+        let mut judged_before = 0;
         loop {
             let more = self.shard.poll(now, &mut traces);
             watch.lap(1);
@@ -164,6 +180,17 @@ impl Run {
                 findings.clear();
             }
             watch.lap(4);
+            let judged = JudgedBatch {
+                traces: &traces,
+                requests: &self.shard,
+                signals: out.get(judged_before..).unwrap_or_default(),
+                generation: 1,
+                judged_at: step,
+            };
+            judged_before = out.len();
+            let now = Time::default().after(self.started.elapsed());
+            self.part.offer_all(&judged, now);
+            watch.lap(5);
             for trace in traces.drain(..) {
                 self.shard.release(trace);
             }
@@ -179,14 +206,14 @@ impl Run {
 
 struct Watch {
     last: Instant,
-    laps: [Duration; 5],
+    laps: [Duration; 6],
 }
 
 impl Watch {
     fn start() -> Watch {
         Watch {
             last: Instant::now(),
-            laps: [Duration::ZERO; 5],
+            laps: [Duration::ZERO; 6],
         }
     }
 

@@ -7,6 +7,8 @@ use super::trace::{Requests, SpanRef};
 use crate::otlp::request::Request;
 use crate::otlp::scan::{Range, Run, Section};
 
+const NOWHERE: Range = Range { start: 0, len: 0 };
+
 /// A request being written.
 #[derive(Debug, Default)]
 pub struct Copier {
@@ -94,9 +96,16 @@ impl Copier {
         copied
     }
 
+    /// Places in a request are 32 bits: what would lie beyond them is left empty, as a request that is sent can't be so
+    /// large either.
     fn copy_range(&mut self, request: &Request, range: Range) -> Range {
-        let start = self.bytes.len() as u32;
         let bytes = slice(request, range);
+        let Ok(start) = u32::try_from(self.bytes.len()) else {
+            return NOWHERE;
+        };
+        if start.checked_add(bytes.len() as u32).is_none() {
+            return NOWHERE;
+        }
         self.bytes.extend_from_slice(bytes);
         Range {
             start,

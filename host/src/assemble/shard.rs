@@ -106,8 +106,9 @@ impl Shard {
         self.generation = generation;
     }
 
-    /// Where a trace is.
-    pub fn whereabouts(&self, id: &[u8; 16]) -> Whereabouts {
+    /// Where a trace is. A shard that nothing comes to has not seen the time for long, so it is told.
+    pub fn whereabouts(&self, id: &[u8; 16], now: Time) -> Whereabouts {
+        let now = self.now.max(now);
         let hash = self.table.hash(id);
         let place = self.table.find(hash, |place| match place {
             Place::Open(index) => self.traces.is(index, id),
@@ -117,7 +118,7 @@ impl Shard {
             let open = self.traces.get(index)?;
             Some(Whereabouts::Open {
                 spans: open.spans.len() as u64,
-                age: self.now.since(open.opened),
+                age: now.since(open.opened),
             })
         };
         let judged = |number| {
@@ -126,7 +127,7 @@ impl Shard {
                 completion: trace.completion,
                 generation: trace.generation,
                 late: trace.late,
-                ago: self.now.since(trace.at),
+                ago: now.since(trace.at),
             })
         };
         let known = match place {

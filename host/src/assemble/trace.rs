@@ -52,7 +52,7 @@ pub fn footprint(request: &Request) -> u64 {
 }
 
 /// A request's own struct and reference counts, its entry in a shard, and three allocations.
-const REQUEST_OVERHEAD: usize = 256;
+pub(crate) const REQUEST_OVERHEAD: usize = 256;
 
 /// A span of an open trace: which of the shard's requests holds it, and where. 16 bytes, since there are millions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! What each rule did, counted over all workers. Written with relaxed atomics once a call, read by metrics.
+//! What each rule did, counted over all workers. Written with relaxed atomics once a call (CPU time once a batch),
+//! read by metrics.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -39,7 +40,7 @@ pub struct Counts {
     pub unjudged: u64,
     /// Instances made.
     pub instances: u64,
-    /// Wall time of all calls.
+    /// CPU time of all that was done for it: columns gathered, calls, findings checked.
     pub nanoseconds: u64,
 }
 
@@ -78,9 +79,13 @@ impl Counters {
             .clone()
     }
 
-    pub(super) fn called(&self, traces: usize, nanoseconds: u64) {
+    pub(super) fn called(&self, traces: usize) {
         self.evaluations.fetch_add(1, Relaxed);
         self.traces.fetch_add(traces as u64, Relaxed);
+    }
+
+    /// Adds CPU time.
+    pub(super) fn worked(&self, nanoseconds: u64) {
         self.nanoseconds.fetch_add(nanoseconds, Relaxed);
     }
 

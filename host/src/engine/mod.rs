@@ -25,6 +25,8 @@ pub mod probe;
 pub mod rule;
 mod runtime;
 pub mod set;
+pub mod tally;
+mod waits;
 mod warm;
 pub mod worker;
 
@@ -37,4 +39,5 @@ pub use manifest::Manifest;
 pub use rule::{LoadError, Rule, RuleSource};
 pub use runtime::{Engine, EngineError};
 pub use set::RuleSet;
+pub use tally::Tried;
 pub use worker::Worker;

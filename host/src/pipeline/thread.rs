@@ -15,7 +15,7 @@ use crate::assemble::shard::{DrainMode, Shard, Whereabouts};
 use crate::assemble::trace::Trace;
 use crate::engine::RuleSet;
 use crate::ingest::Routed;
-use crate::replay::ring::{Offer, Part};
+use crate::replay::ring::{JudgedBatch, Part};
 use crate::rules::Published;
 use crate::signal::Emission;
 use crate::sinks::Sink;
@@ -162,7 +162,7 @@ impl ShardThread {
         // Under load there is no need to look at anything else, and no question waits longer than a turn.
         loop {
             if let Ok(ask) = self.asks.try_recv() {
-                answer(shard, &ask);
+                self.answer(shard, &ask);
                 continue;
             }
             match self.incoming.try_recv() {
@@ -180,7 +180,7 @@ impl ShardThread {
                     Err(_) => First::Closed,
                 },
                 recv(self.asks) -> ask => match ask {
-                    Ok(ask) => answer(shard, &ask),
+                    Ok(ask) => self.answer(shard, &ask),
                     Err(_) => self.asks = never(),
                 },
                 recv(due) -> _ => return First::Due,
@@ -222,41 +222,24 @@ impl ShardThread {
         let judged_at = Clock::unix_ns();
         self.judge
             .judge(set, shard, traces, judged_at, &mut signals);
-        self.offer(shard, set.generation, traces, &signals, judged_at);
+        let batch = JudgedBatch {
+            traces,
+            requests: &*shard,
+            signals: &signals,
+            generation: set.generation,
+            judged_at,
+        };
+        self.ring.offer_all(&batch, self.clock.now());
         for trace in traces.drain(..) {
             shard.release(trace);
         }
         self.sink.send(signals);
     }
 
-    /// Offers traces to the ring, each with the rules that it broke. Signals come in the order of traces.
-    fn offer(
-        &self,
-        shard: &Shard,
-        generation: u64,
-        traces: &[Trace],
-        signals: &[Emission],
-        judged_at: u64,
-    ) {
-        let now = self.clock.now();
-        let mut rest = signals;
-        let mut rules: Vec<Arc<str>> = Vec::new();
-        for trace in traces {
-            let of_trace = rest.iter().take_while(|signal| signal.trace_id == trace.id);
-            let count = of_trace.count();
-            let (mine, others) = rest.split_at(count);
-            rest = others;
-            rules.clear();
-            rules.extend(mine.iter().map(|mine| Arc::from(mine.signal.rule.as_str())));
-            let offer = Offer {
-                trace,
-                requests: shard,
-                signalled: &rules,
-                generation,
-                judged_at,
-            };
-            self.ring.offer(&offer, now);
-        }
+    fn answer(&self, shard: &Shard, ask: &Ask) {
+        let found = shard.whereabouts(&ask.id, self.clock.now());
+        // Who asked may have given up.
+        let _ = ask.answer.try_send(found);
     }
 
     fn show(&self, shard: &Shard) {
@@ -265,11 +248,6 @@ impl ShardThread {
             invalid_utf8: self.judge.invalid_utf8(),
         };
     }
-}
-
-fn answer(shard: &Shard, ask: &Ask) {
-    // Who asked may have given up.
-    let _ = ask.answer.try_send(shard.whereabouts(&ask.id));
 }
 
 #[cfg(test)]
@@ -320,13 +298,123 @@ mod tests {
         }
     }
 
+    /// A thread of one shard without rules, its queue, and whom to ask.
+    fn thread(
+        limits: Limits,
+        clock: Clock,
+        ring: Arc<Part>,
+    ) -> (ShardThread, Sender<Routed>, Sender<Ask>) {
+        let (queue, incoming) = unbounded();
+        let (asker, asks) = unbounded();
+        let engine = Arc::new(Engine::new(EngineLimits::for_workers(1)).expect("default limits"));
+        let stream = Stream::new("nowhere", Format::Json, Box::new(std::io::sink()));
+        let (sink, _writer) = sinks::start(stream, 1).expect("a thread starts");
+        let thread = ShardThread {
+            limits,
+            batch_delay: Duration::ZERO,
+            incoming,
+            asks,
+            ring,
+            judge: Judge::new(engine, Unfinished::Stable, false),
+            rules: Arc::new(Published::new(Vec::new())),
+            sink,
+            clock,
+            shown: Shown::default(),
+        };
+        (thread, queue, asker)
+    }
+
+    /// Asks until the answer is what is waited for: spans take their time from a queue to the shard.
+    fn ask(
+        asker: &Sender<Ask>,
+        id: [u8; 16],
+        wanted: impl Fn(&Whereabouts) -> bool,
+    ) -> Whereabouts {
+        let started = Instant::now();
+        loop {
+            let (answer, answered) = crossbeam_channel::bounded(1);
+            asker.send(Ask { id, answer }).expect("the thread is there");
+            let found = answered
+                .recv_timeout(Duration::from_secs(60))
+                .expect("an answer");
+            if wanted(&found) {
+                return found;
+            }
+            assert!(started.elapsed() < Duration::from_secs(60), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn it_says_where_a_trace_is_and_keeps_what_it_has_judged() {
+        let limits = Limits {
+            settle: Duration::ZERO,
+            ..Limits::default()
+        };
+        let ring = Ring::new(&RingLimits::default(), 1);
+        let (thread, queue, asker) = thread(limits, Clock::start(), ring.part(0));
+        let generation = thread.rules.current().generation;
+        let running = std::thread::spawn(move || thread.run());
+        let id = [1; 16];
+        assert_eq!(ask(&asker, id, |_| true), Whereabouts::Never);
+
+        // Without its root it is open; with it, complete at once.
+        queue
+            .send(part(2, Some(1), Instant::now()))
+            .expect("the thread is there");
+        let open = ask(&asker, id, |found| *found != Whereabouts::Never);
+        assert!(
+            matches!(open, Whereabouts::Open { spans: 1, .. }),
+            "{open:?}"
+        );
+        assert!(ring.get(&id).is_none());
+        queue
+            .send(part(1, None, Instant::now()))
+            .expect("the thread is there");
+        let is_judged = |found: &Whereabouts| matches!(found, Whereabouts::Judged { .. });
+        let judged = ask(&asker, id, is_judged);
+        let Whereabouts::Judged {
+            completion,
+            generation: by,
+            late,
+            ..
+        } = judged
+        else {
+            panic!("{judged:?}");
+        };
+        assert_eq!((completion, by, late), (Completion::Root, generation, 0));
+        let kept = ring
+            .get(&id)
+            .expect("it was judged before it was asked for");
+        assert_eq!((kept.spans.len(), kept.generation), (2, generation));
+
+        queue
+            .send(part(3, Some(1), Instant::now()))
+            .expect("the thread is there");
+        ask(&asker, id, |found| {
+            matches!(found, Whereabouts::Judged { late: 1, .. })
+        });
+
+        // Nobody asks any more; the end comes all the same.
+        drop(asker);
+        drop(queue);
+        running.join().expect("it ends");
+    }
+
     /// Parts that arrived within `settle` are one trace, however late the thread gets to them.
     #[test]
     fn a_thread_that_lags_settles_no_trace_whose_spans_are_queued() {
         let started = Instant::now()
             .checked_sub(Duration::from_secs(100))
             .expect("a clock that reaches back");
-        let (queue, incoming) = unbounded();
+        let limits = Limits {
+            settle: Duration::from_secs(1),
+            // One part a turn, so that there is a verdict to be had between any two.
+            batch_spans: 1,
+            ..Limits::default()
+        };
+        let ring = Ring::new(&RingLimits::default(), 1).part(0);
+        let (thread, queue, _asker) = thread(limits, Clock { started }, ring);
+        let shown = thread.shown.clone();
         queue
             .send(part(1, None, started))
             .expect("the thread is there");
@@ -334,27 +422,6 @@ mod tests {
             .send(part(2, Some(1), started + Duration::from_millis(500)))
             .expect("the thread is there");
         drop(queue);
-        let engine = Arc::new(Engine::new(EngineLimits::for_workers(1)).expect("default limits"));
-        let stream = Stream::new("nowhere", Format::Json, Box::new(std::io::sink()));
-        let (sink, _writer) = sinks::start(stream, 1).expect("a thread starts");
-        let shown = Shown::default();
-        let thread = ShardThread {
-            // One part a turn, so that there is a verdict to be had between any two.
-            limits: Limits {
-                settle: Duration::from_secs(1),
-                batch_spans: 1,
-                ..Limits::default()
-            },
-            batch_delay: Duration::ZERO,
-            incoming,
-            asks: never(),
-            ring: Ring::new(&RingLimits::default(), 1).part(0),
-            judge: Judge::new(engine, Unfinished::Stable, false),
-            rules: Arc::new(Published::new(Vec::new())),
-            sink,
-            clock: Clock { started },
-            shown: shown.clone(),
-        };
         thread.run();
         let assembly = shown
             .lock()

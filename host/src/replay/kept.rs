@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::assemble::copy::Copier;
-use crate::assemble::trace::{Completion, Requests, SpanRef, Trace, footprint};
+use crate::assemble::trace::{Completion, REQUEST_OVERHEAD, Requests, SpanRef, Trace, footprint};
 use crate::otlp::request::Request;
 use crate::otlp::text::text;
 
@@ -40,16 +40,50 @@ pub struct Judgement<'a> {
     pub signalled: &'a [Arc<str>],
 }
 
+/// Resources and scopes of a trace of a few services, as SDKs send them.
+const SURROUNDINGS: usize = 512;
+
+/// A trace's places in the ring, and the allocations behind it.
+const OVERHEAD: usize = 128;
+
+/// Reference, counts and allocation of a text.
+const TEXT_OVERHEAD: usize = 48;
+
 impl Kept {
     /// Copies a trace out of the requests that brought it.
     pub fn copy<R: Requests>(trace: &Trace, requests: &R, judged: Judgement<'_>) -> Kept {
-        let bytes = trace.spans.iter().map(|span| span.range.len as usize).sum();
-        let mut copier = Copier::with_capacity(bytes);
-        let spans = trace
-            .spans
-            .iter()
-            .map(|&span| copier.copy(requests, span))
-            .collect();
+        let mut copier = Copier::with_capacity(span_bytes(trace) + SURROUNDINGS);
+        let spans = trace.spans.iter();
+        let spans = spans.map(|&span| copier.copy(requests, span)).collect();
+        Kept::new(trace, requests, judged, copier, spans)
+    }
+
+    /// The same, or none where that would be more than so many bytes: spans may be few and their resources large, which
+    /// shows on the way only.
+    pub fn copy_within<R: Requests>(
+        trace: &Trace,
+        requests: &R,
+        judged: Judgement<'_>,
+        most: usize,
+    ) -> Option<Kept> {
+        let mut copier = Copier::with_capacity((span_bytes(trace) + SURROUNDINGS).min(most));
+        let mut spans = Vec::with_capacity(trace.spans.len());
+        for &span in &trace.spans {
+            spans.push(copier.copy(requests, span));
+            if copier.len() > most {
+                return None;
+            }
+        }
+        Some(Kept::new(trace, requests, judged, copier, spans))
+    }
+
+    fn new<R: Requests>(
+        trace: &Trace,
+        requests: &R,
+        judged: Judgement<'_>,
+        copier: Copier,
+        spans: Vec<SpanRef>,
+    ) -> Kept {
         let [root_service, root_name] = operation(trace, requests).map(|t| t.map(Arc::from));
         Kept {
             id: trace.id,
@@ -67,12 +101,18 @@ impl Kept {
         }
     }
 
+    /// About what a trace will take of memory when it is kept, for whoever has to decide before it is copied.
+    pub fn expected_bytes(trace: &Trace) -> usize {
+        let spans = trace.spans.len() * size_of::<SpanRef>();
+        span_bytes(trace) + spans + SURROUNDINGS + REQUEST_OVERHEAD + size_of::<Kept>() + OVERHEAD
+    }
+
     /// What it takes of memory.
     pub fn bytes(&self) -> usize {
-        /// Its places in the ring, and the allocations behind it.
-        const OVERHEAD: usize = 128;
         let texts = [&self.root_service, &self.root_name];
-        let texts: usize = texts.into_iter().flatten().map(|text| text.len()).sum();
+        let rules = self.signalled.iter();
+        let texts = texts.into_iter().flatten().chain(rules);
+        let texts: usize = texts.map(|text| text.len() + TEXT_OVERHEAD).sum();
         let request = usize::try_from(footprint(&self.request)).unwrap_or(usize::MAX);
         request
             .saturating_add(self.spans.len() * size_of::<SpanRef>())
@@ -91,6 +131,10 @@ impl Kept {
             root: self.root,
         }
     }
+}
+
+fn span_bytes(trace: &Trace) -> usize {
+    trace.spans.iter().map(|span| span.range.len as usize).sum()
 }
 
 /// Service and name of a trace's root.

@@ -11,6 +11,7 @@ pub mod diff;
 pub mod explain;
 pub mod input;
 pub mod kept;
+pub mod recorded;
 pub mod ring;
 #[cfg(feature = "engine")]
 pub mod run;

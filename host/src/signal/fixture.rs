@@ -75,6 +75,12 @@ impl Requests for Vec<Request> {
     }
 }
 
+impl Requests for Batch {
+    fn request(&self, index: u32) -> &Request {
+        &self.requests[index as usize]
+    }
+}
+
 impl Batch {
     /// A trace as the demo would send it, complete by its root.
     pub(crate) fn of_call(call: &Call, rules: &[RuleFacts]) -> Batch {

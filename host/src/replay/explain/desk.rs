@@ -8,7 +8,7 @@ use super::triggers::Triggers;
 use crate::assemble::trace::Trace;
 use crate::columns::batch::Columns;
 use crate::engine::explain::ExplainFault;
-use crate::engine::{Engine, Explainer, Finding, LoadError, Rule, RuleSet, Worker};
+use crate::engine::{Engine, Explainer, Finding, LoadError, Rule, RuleSet, Tried, Worker};
 use crate::replay::kept::{Kept, KeptBatch};
 use crate::signal::judge::{Judged, Unfinished, signals};
 
@@ -123,26 +123,18 @@ impl Desk {
         ))
     }
 
-    /// What the rule finds in a batch that is projected, and what went wrong.
-    pub(super) fn judge(&mut self, traces: &[Trace]) -> (Vec<Finding>, Option<String>) {
-        let before = self.rule.counts();
+    /// What the rule finds in a batch that is projected, and what went wrong. Nothing is counted of it.
+    fn judge(&mut self, traces: &[Trace]) -> (Vec<Finding>, Option<String>) {
         let mut findings = Vec::new();
-        self.worker
-            .evaluate(&self.set, &self.columns, traces, &mut findings);
-        let after = self.rule.counts();
-        let fault = match () {
-            () if after.all_faults() > before.all_faults() => {
-                let fault = self.rule.last_fault();
-                Some(fault.map_or_else(|| "it faulted".to_owned(), |fault| fault.to_string()))
-            }
-            () if after.input_too_large > before.input_too_large => {
-                Some("the trace is too large for it".to_owned())
-            }
-            () if after.unjudged > before.unjudged => {
-                Some("all instances of rules were in use; ask again".to_owned())
-            }
-            () => None,
-        };
-        (findings, fault)
+        let mut tried = Tried::default();
+        self.worker.try_out(
+            &self.set,
+            &self.columns,
+            traces,
+            &mut findings,
+            &mut tried,
+            &|| false,
+        );
+        (findings, tried.reasons.remove(&0))
     }
 }

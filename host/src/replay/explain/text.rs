@@ -19,8 +19,8 @@ use super::explained::{Explained, Explanation, Outcome, PartView, Where};
 use super::words::{completion, one_line};
 use crate::signal::{Certainty, Evidence};
 use crate::sinks::paint::{Paint, Style};
-use crate::sinks::person::{MAX_WIDTH, MIN_WIDTH, values, wrapped};
-use crate::sinks::text::{self, clean, counted, duration};
+use crate::sinks::person::{MAX_WIDTH, MIN_WIDTH, values};
+use crate::sinks::text::{self, clean, counted, duration, wrapped};
 
 /// Lines of parts: two screens. What decides comes first into them.
 pub const MAX_LINES: usize = 80;

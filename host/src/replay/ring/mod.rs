@@ -7,6 +7,7 @@
 //! kept is a copy, so that a trace holds no request of others in memory; whether it is kept is decided before it is copied.
 
 mod bucket;
+mod judged;
 mod part;
 mod sample;
 mod shelf;
@@ -23,6 +24,7 @@ use super::kept::Kept;
 use crate::assemble::trace::Trace;
 use crate::time::Time;
 
+pub use judged::JudgedBatch;
 pub use part::Part;
 
 /// The bounds of a ring. `Default` has the settings' defaults.

@@ -3,17 +3,18 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::HashSetExt;
 use hashbrown::HashMap;
 
 use super::bucket::Bucket;
-use super::sample::Sample;
+use super::sample::{Choice, Key, Place, Sample};
 use super::shelf::Shelf;
 use super::{Offer, RingCounters, RingLimits};
 use crate::assemble::trace::Requests;
 use crate::replay::kept::{Judgement, Kept, operation};
 use crate::time::Time;
 
-/// Traces that a reader copies while it holds the lock: some tens of microseconds.
+/// Traces or operations that a reader copies while it holds the lock: some tens of microseconds.
 const AT_ONCE: usize = 1_024;
 
 /// The traces of one shard. Its worker offers; anyone may read.
@@ -40,6 +41,14 @@ struct Entry {
     places: u8,
 }
 
+/// Where a trace is to be kept.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wanted {
+    signalled: bool,
+    newest: bool,
+    sample: Option<Choice>,
+}
+
 impl Part {
     pub(super) fn new(limits: RingLimits, seed: u64) -> Part {
         let half = limits.memory / 2;
@@ -49,7 +58,7 @@ impl Part {
                 newest_pace: Bucket::new(half as u64, limits.turnover),
                 signalled: Shelf::new(limits.signalled),
                 signalled_pace: Bucket::new(limits.signalled as u64, limits.turnover),
-                sample: Sample::new(half, limits.operations, seed),
+                sample: Sample::new(half, limits.turnover, limits.operations, seed),
                 index: HashMap::default(),
                 counters: RingCounters::default(),
             }),
@@ -60,92 +69,64 @@ impl Part {
     pub fn offer<R: Requests>(&self, offer: &Offer<'_, R>, now: Time) {
         let mut store = self.lock();
         store.counters.offered += 1;
+        store.renew(now);
         if store.index.contains_key(&offer.trace.id) {
             store.counters.repeated += 1;
             return;
         }
-        let spans: u64 = offer
-            .trace
-            .spans
-            .iter()
-            .map(|s| u64::from(s.range.len))
-            .sum();
-        // What it will take is known when it is copied; this is close.
-        let bytes = spans + 64 * offer.trace.spans.len() as u64;
+        let bytes = Kept::expected_bytes(offer.trace);
+        let apart = !offer.signalled.is_empty() && store.signalled.most() > 0;
+        let most = match apart {
+            true => store.signalled.most(),
+            false => store.newest.most(),
+        };
+        let operation = operation(offer.trace, offer.requests);
+        let [service, name] = operation.map(Option::unwrap_or_default);
+        if apart || bytes > most {
+            store.sample.note(service, name);
+        }
+        if bytes > most {
+            store.counters.too_large += 1;
+            return;
+        }
+        let wanted = match apart {
+            true => store.want_apart(bytes, now),
+            false => store.want(service, name, bytes, now),
+        };
+        let Some(wanted) = wanted else {
+            store.counters.skipped += 1;
+            return;
+        };
         let judged = Judgement {
             at: offer.judged_at,
             generation: offer.generation,
             signalled: offer.signalled,
         };
-        if !offer.signalled.is_empty() && store.signalled.most() > 0 {
-            if bytes > store.signalled.most() as u64 {
-                store.counters.too_large += 1;
-            } else if store.signalled_pace.take(bytes, now) {
-                let kept = Arc::new(Kept::copy(offer.trace, offer.requests, judged));
-                store.put_signalled(kept);
-            } else {
-                store.counters.skipped += 1;
-            }
-            return;
+        match Kept::copy_within(offer.trace, offer.requests, judged, most) {
+            Some(kept) => store.put(kept, wanted),
+            None => store.counters.too_large += 1,
         }
-        if bytes > store.newest.most() as u64 {
-            store.counters.too_large += 1;
-            return;
-        }
-        let [service, name] = operation(offer.trace, offer.requests);
-        let (service, name) = (service.unwrap_or_default(), name.unwrap_or_default());
-        let bytes_now = usize::try_from(bytes).unwrap_or(usize::MAX);
-        let choice = store.sample.see(service, name, bytes_now, now);
-        store.counters.other_operations += u64::from(choice.other);
-        let is_new = store.newest_pace.take(bytes, now);
-        if !is_new && !choice.wanted {
-            store.counters.skipped += 1;
-            return;
-        }
-        let kept = Arc::new(Kept::copy(offer.trace, offer.requests, judged));
-        let mut places = 0;
-        let mut gone = Vec::new();
-        if is_new && kept.bytes() <= store.newest.most() {
-            places += 1;
-            store.newest.push(kept.clone(), |old| gone.push(old));
-        }
-        if choice.wanted && kept.bytes() <= store.sample.most() {
-            places += 1;
-            store
-                .sample
-                .push(choice, kept.clone(), |old| gone.push(old));
-        }
-        store.enter(kept, places, gone);
     }
 
     /// Keeps a trace as one of the newest, whatever the pace.
     pub(super) fn keep(&self, kept: Kept) {
         let mut store = self.lock();
         store.counters.offered += 1;
-        let kept = Arc::new(kept);
         if store.index.contains_key(&kept.id) {
             store.counters.repeated += 1;
             return;
         }
-        if kept.bytes() > store.newest.most() {
-            store.counters.too_large += 1;
-            return;
-        }
-        let [service, name] = [&kept.root_service, &kept.root_name].map(|t| t.clone());
-        let (service, name) = (service.as_deref(), name.as_deref());
-        let at = Time::default();
-        let (service, name) = (service.unwrap_or_default(), name.unwrap_or_default());
-        let choice = store.sample.see(service, name, kept.bytes(), at);
-        let mut gone = Vec::new();
-        let mut places = 1;
-        store.newest.push(kept.clone(), |old| gone.push(old));
-        if choice.wanted {
-            places += 1;
-            store
-                .sample
-                .push(choice, kept.clone(), |old| gone.push(old));
-        }
-        store.enter(kept, places, gone);
+        let texts = [&kept.root_service, &kept.root_name];
+        let [service, name] = texts.map(|text| text.as_deref().unwrap_or_default());
+        let sample = store.sample(service, name, kept.bytes(), Time::default());
+        store.put(
+            kept,
+            Wanted {
+                newest: true,
+                sample,
+                ..Wanted::default()
+            },
+        );
     }
 
     pub(super) fn get(&self, id: &[u8; 16]) -> Option<Arc<Kept>> {
@@ -163,20 +144,24 @@ impl Part {
         while let Some(at) = from {
             from = self.lock().signalled.copy(at, AT_ONCE, &mut all);
         }
-        let mut from = Some(0);
+        let mut from = Some(Place::default());
         while let Some(at) = from {
             from = self.lock().sample.copy(at, AT_ONCE, &mut all);
         }
-        let mut seen = HashSet::with_capacity(all.len());
+        let mut seen = foldhash::HashSet::with_capacity(all.len());
         out.extend(all.into_iter().filter(|kept| seen.insert(kept.id)));
     }
 
-    pub(super) fn operations(&self, out: &mut HashSet<(Box<str>, Box<str>)>) {
-        self.lock().sample.operations(out);
+    /// Adds the operations that were seen of late.
+    pub(super) fn operations(&self, out: &mut HashSet<Arc<Key>>) {
+        let mut from = Some(0);
+        while let Some(at) = from {
+            from = self.lock().sample.operations(at, AT_ONCE, out);
+        }
     }
 
     pub(super) fn age(&self, now: Time) {
-        self.lock().sample.renew(now);
+        self.lock().renew(now);
     }
 
     pub(super) fn counters(&self) -> RingCounters {
@@ -195,14 +180,60 @@ impl Part {
 }
 
 impl Store {
-    fn put_signalled(&mut self, kept: Arc<Kept>) {
-        let mut gone = Vec::new();
+    /// Whether and where to keep a trace that broke no rule.
+    fn want(&mut self, service: &str, name: &str, bytes: usize, now: Time) -> Option<Wanted> {
+        let sample = self.sample(service, name, bytes, now);
+        let newest = self.newest_pace.take(bytes as u64, now);
+        (newest || sample.is_some()).then_some(Wanted {
+            newest,
+            sample,
+            ..Wanted::default()
+        })
+    }
+
+    /// Whether to keep a trace that did.
+    fn want_apart(&mut self, bytes: usize, now: Time) -> Option<Wanted> {
+        let signalled = self.signalled_pace.take(bytes as u64, now);
+        signalled.then_some(Wanted {
+            signalled,
+            ..Wanted::default()
+        })
+    }
+
+    fn sample(&mut self, service: &str, name: &str, bytes: usize, now: Time) -> Option<Choice> {
+        let choice = self.sample.see(service, name, bytes, now);
+        self.counters.other_operations += u64::from(choice.other);
+        choice.wanted.then_some(choice)
+    }
+
+    fn put(&mut self, kept: Kept, wanted: Wanted) {
+        let kept = Arc::new(kept);
+        let bytes = kept.bytes();
         let mut places = 0;
-        if kept.bytes() <= self.signalled.most() {
-            places = 1;
+        let mut gone = Vec::new();
+        if wanted.signalled && bytes <= self.signalled.most() {
+            places += 1;
             self.signalled.push(kept.clone(), |old| gone.push(old));
         }
+        if wanted.newest && bytes <= self.newest.most() {
+            places += 1;
+            self.newest.push(kept.clone(), |old| gone.push(old));
+        }
+        if let Some(choice) = wanted.sample
+            && bytes <= self.sample.most()
+        {
+            places += 1;
+            self.sample.push(choice, kept.clone(), |old| gone.push(old));
+        }
         self.enter(kept, places, gone);
+    }
+
+    fn renew(&mut self, now: Time) {
+        let mut gone = Vec::new();
+        self.sample.renew(now, |old| gone.push(old));
+        for old in gone {
+            self.leave(&old);
+        }
     }
 
     /// A trace has got its places, and others have lost theirs.

@@ -1,8 +1,7 @@
 //! What a ring keeps of what it is offered.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -103,6 +102,14 @@ fn offer(ring: &Ring, offered: &Offered, signalled: &[Arc<str>], now: Time) {
     );
 }
 
+/// The bytes of each span.
+fn content(request: &Request, spans: &[SpanRef]) -> Vec<Vec<u8>> {
+    let spans = spans.iter();
+    spans
+        .map(|span| request.slice(span.range).to_vec())
+        .collect()
+}
+
 fn at(seconds: u64) -> Time {
     Time(seconds * 1_000_000_000)
 }
@@ -131,15 +138,10 @@ fn what_is_kept_is_the_trace_and_nothing_else() {
     assert_eq!(kept.root_name.as_deref(), Some("GET /"));
     assert_eq!((kept.generation, kept.judged_at), (3, at(9).0));
     assert_eq!(*kept.signalled, rules);
-    let bytes = |request: &Request, span: &SpanRef| request.slice(span.range).to_vec();
-    let before: Vec<_> = offered
-        .trace
-        .spans
-        .iter()
-        .map(|s| bytes(&offered.requests.0, s))
-        .collect();
-    let after: Vec<_> = kept.spans.iter().map(|s| bytes(&kept.request, s)).collect();
-    assert_eq!(before, after);
+    assert_eq!(
+        content(&offered.requests.0, &offered.trace.spans),
+        content(&kept.request, &kept.spans)
+    );
     assert_eq!(
         kept.request.resource(kept.spans[1].section).service(),
         Some("shop")
@@ -204,33 +206,6 @@ fn a_flood_turns_the_newest_over_no_faster_than_asked() {
 }
 
 #[test]
-fn a_sample_is_even_over_what_was_seen() {
-    let ring = Ring::new(
-        &RingLimits {
-            turnover: Duration::from_secs(1 << 20),
-            ..limits(100_000, 0)
-        },
-        1,
-    );
-    let count = 8_000;
-    for id in 0..count {
-        offer(&ring, &offered(id, "shop", "fast", 1, 50), &[], Time(id));
-    }
-    let ids: Vec<u64> = ring
-        .snapshot()
-        .iter()
-        .map(|kept| u64::from_be_bytes(kept.id[8..].try_into().expect("8 bytes")))
-        .collect();
-    // The first half of the ring is what filled the newest; the sample is over all.
-    let late = ids.iter().filter(|id| **id >= count / 2).count();
-    assert!(
-        late * 5 > ids.len() && late * 5 < ids.len() * 3,
-        "{late} of {}",
-        ids.len()
-    );
-}
-
-#[test]
 fn operations_beyond_the_bound_share_a_sample_until_others_are_forgotten() {
     let ring = Ring::new(
         &RingLimits {
@@ -249,6 +224,73 @@ fn operations_beyond_the_bound_share_a_sample_until_others_are_forgotten() {
     }
     assert_eq!(ring.counters().other_operations, 2);
     assert_eq!(operations(&ring).len(), 4, "they are kept all the same");
+}
+
+#[test]
+fn more_operations_than_there_is_room_for_do_not_make_each_trace_a_copy() {
+    let ring = Ring::new(&limits(100_000, 0), 1);
+    for id in 0..3_000 {
+        let name = format!("GET /orders/{id}");
+        offer(&ring, &offered(id, "shop", &name, 1, 50), &[], Time(id));
+    }
+    // Each half is filled once, and what takes from others is as much again.
+    let counters = ring.counters();
+    let halves = counters.traces / 2;
+    assert!(counters.kept <= 4 * halves, "{counters:?}");
+    assert_eq!(counters.skipped, 3_000 - counters.kept);
+}
+
+#[test]
+fn an_operation_of_large_traces_does_not_displace_its_own_at_full_speed() {
+    let ring = Ring::new(&limits(100_000, 0), 1);
+    for id in 0..1_000 {
+        let name = if id % 2 == 0 { "large" } else { "larger" };
+        let padding = 8_000 + (id % 2) as usize * 2_000;
+        offer(&ring, &offered(id, "shop", name, 1, padding), &[], Time(id));
+    }
+    let counters = ring.counters();
+    assert_eq!(operations(&ring).len(), 2);
+    assert!(counters.kept < 100, "{counters:?}");
+}
+
+#[test]
+fn operations_that_are_not_seen_again_make_room_once_there_are_too_many() {
+    let limits = RingLimits {
+        operations: 2,
+        ..limits(100_000, 0)
+    };
+    let ring = Ring::new(&limits, 1);
+    for (id, name) in [(0, "a"), (1, "b"), (2, "c")] {
+        offer(&ring, &offered(id, "shop", name, 1, 50), &[], at(0));
+    }
+    assert_eq!(ring.counters().other_operations, 1);
+    ring.age(at(1_200));
+    offer(&ring, &offered(3, "shop", "c", 1, 50), &[], at(1_200));
+    assert_eq!(ring.counters().other_operations, 1, "`c` is one of the two");
+    assert_eq!(
+        ring.snapshot().len(),
+        4,
+        "the newest are kept whatever they are"
+    );
+}
+
+#[test]
+fn operations_whose_traces_signal_count_as_seen() {
+    let ring = Ring::new(&limits(100_000, 100), 1);
+    let rules = [Arc::from("a-rule")];
+    offer(&ring, &offered(0, "shop", "bad", 1, 50), &rules, at(0));
+    offer(&ring, &offered(1, "shop", "good", 1, 50), &[], at(0));
+    let coverage = ring.coverage(&ring.snapshot());
+    assert_eq!((coverage.operations, coverage.operations_seen), (1, 2));
+}
+
+#[test]
+fn a_trace_of_small_spans_and_a_huge_resource_is_not_kept() {
+    let ring = Ring::new(&limits(100_000, 0), 1);
+    let service = "x".repeat(200_000);
+    offer(&ring, &offered(0, &service, "a", 1, 50), &[], at(0));
+    let counters = ring.counters();
+    assert_eq!((counters.kept, counters.too_large), (0, 1));
 }
 
 #[test]
@@ -275,9 +317,12 @@ proptest! {
     ) {
         let ring = Ring::new(&limits(memory, signalled), 1);
         let mut now = 0;
+        let mut contents: HashMap<[u8; 16], HashSet<Vec<Vec<u8>>>> = HashMap::new();
         for (id, operation, spans, padding, broke, pause) in offers.iter().copied() {
             now += pause;
             let trace = offered(id, "shop", &format!("op {operation}"), spans, padding);
+            let content = content(&trace.requests.0, &trace.trace.spans);
+            contents.entry(trace.trace.id).or_default().insert(content);
             let rules = [Arc::from("r")];
             offer(&ring, &trace, if broke { &rules } else { &[] }, at(now));
         }
@@ -290,6 +335,12 @@ proptest! {
         let ids: HashSet<[u8; 16]> = kept.iter().map(|kept| kept.id).collect();
         prop_assert_eq!(ids.len(), kept.len());
         prop_assert_eq!(ids.len() as u64, counters.traces);
+        for kept in &kept {
+            let content = content(&kept.request, &kept.spans);
+            prop_assert!(contents.get(&kept.id).is_some_and(|offered| offered.contains(&content)));
+            let services = kept.spans.iter().map(|span| kept.request.resource(span.section).service());
+            prop_assert!(services.into_iter().all(|service| service == Some("shop")));
+        }
         for (id, ..) in offers {
             let id: [u8; 16] = [[7; 8], id.to_be_bytes()].concat().try_into().expect("16 bytes");
             prop_assert_eq!(ring.get(&id).is_some(), ids.contains(&id));
