@@ -12,6 +12,7 @@ mod decide;
 mod desk;
 mod explained;
 mod fact;
+mod pick;
 mod read;
 pub mod silence;
 mod text;
@@ -28,8 +29,9 @@ pub use explained::{
     Body, Explained, Explanation, Field, Outcome, PartView, Reason, TraceView, TriggerGroup,
     TriggerView, TypeMet, Where,
 };
-pub use silence::silence;
-pub use text::{MAX_LINES, view};
+pub use pick::{Picked, Picker};
+pub use silence::{fill_silences, silence};
+pub use text::{MAX_LINES, elsewhere, view};
 pub use triggers::Triggers;
 
 use super::kept::Kept;

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::decide::{base_of, bodies, children};
 use super::desk::Desk;
@@ -16,7 +17,8 @@ use super::words::{Decided, one_line, why};
 use crate::engine::explain::{Answer, Part, PartKind};
 use crate::engine::{Engine, Rule};
 use crate::replay::kept::{Kept, KeptBatch};
-use crate::replay::verdict::{Nearest, NeverTrue, Silence};
+use crate::replay::verdict::{Nearest, NeverTrue, Silence, Verdict};
+use crate::rules::update::Change;
 use crate::signal::draw::outline_of;
 
 /// Candidates that are looked at: more would tell nothing that these don't.
@@ -30,6 +32,9 @@ const BATCH_SPANS: usize = 16_384;
 
 /// Parts that are named.
 const NEVER: usize = 8;
+
+/// Silent rules of one save that are looked into: a person edits one at a time, and each costs some milliseconds.
+const MOST_RULES: usize = 4;
 
 /// Evidence of the nearest trace.
 const MARKED: usize = 12;
@@ -99,6 +104,28 @@ pub fn silence(engine: &Arc<Engine>, rule: &Arc<Rule>, kept: &[Arc<Kept>]) -> Op
             outline: outline_of(kept, &near_rows(&mut desk, &parts, kept)),
         });
     Some(silence)
+}
+
+/// Says of the rules of a verdict that fire on none of the traces why. `overtaken` ends it early.
+pub fn fill_silences(
+    engine: &Arc<Engine>,
+    changes: &[Change],
+    kept: &[Arc<Kept>],
+    verdict: &mut Verdict,
+    overtaken: &AtomicBool,
+) {
+    let silent = verdict.rules.iter_mut().filter(|rule| {
+        rule.fires == 0 && rule.traces > 0 && rule.after.is_some() && rule.fault.is_none()
+    });
+    for rule in silent.take(MOST_RULES) {
+        if overtaken.load(Relaxed) {
+            return;
+        }
+        let change = changes.iter().find(|change| change.id == rule.id);
+        if let Some(after) = change.and_then(|change| change.after.as_ref()) {
+            rule.silence = silence(engine, after, kept);
+        }
+    }
 }
 
 /// The traces that are worth a look.

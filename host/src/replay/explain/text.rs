@@ -288,49 +288,8 @@ impl Page {
         }
     }
 
-    /// What there is to say of a trace whose spans are not at hand.
     fn elsewhere(&mut self, whereabouts: &Where) {
-        let (what, help) = match whereabouts {
-            Where::Never => (
-                "no span of this trace has come, or it was so long ago that the host has forgotten it".to_owned(),
-                "check the id; traces are remembered for as long as late spans are waited for",
-            ),
-            Where::Open { spans, age_ns } => (
-                format!(
-                    "the trace is still open: {} so far, the first {} ago; no rule has been asked",
-                    counted(*spans, "span"),
-                    duration(*age_ns)
-                ),
-                "ask again when it is complete",
-            ),
-            Where::Judged {
-                completion: word,
-                generation,
-                late,
-                ago_ns,
-            } => {
-                let late = match late {
-                    0 => String::new(),
-                    late => format!("; {} came too late", counted((*late).into(), "span")),
-                };
-                (
-                    format!(
-                        "the trace was judged {} ago by rule set {generation}, {}{late}; its spans are not kept any more",
-                        duration(*ago_ns),
-                        completion(word),
-                    ),
-                    "`--ring-memory` and `--ring-signalled` say how much is kept; a recording can be explained with `betrace replay --explain`",
-                )
-            }
-            Where::Recorded => (
-                "the recording does not hold this trace".to_owned(),
-                "check the id",
-            ),
-            Where::Unknown => (
-                "the host did not say where the trace is".to_owned(),
-                "ask again; is the host overloaded?",
-            ),
-        };
+        let (what, help) = elsewhere(whereabouts);
         self.fact("why", &what, Style::Strong);
         self.fact("do", help, Style::Faint);
     }
@@ -349,6 +308,52 @@ impl Page {
             self.line(&line);
             label = " ".repeat(LABEL);
         }
+    }
+}
+
+/// What there is to say of a trace whose spans are not at hand: what, and what to do.
+pub fn elsewhere(whereabouts: &Where) -> (String, &'static str) {
+    match whereabouts {
+        Where::Never => (
+            "no span of this trace has come, or it was so long ago that the host has forgotten it"
+                .to_owned(),
+            "check the id; traces are remembered for as long as late spans are waited for",
+        ),
+        Where::Open { spans, age_ns } => (
+            format!(
+                "the trace is still open: {} so far, the first {} ago; no rule has been asked",
+                counted(*spans, "span"),
+                duration(*age_ns)
+            ),
+            "ask again when it is complete",
+        ),
+        Where::Judged {
+            completion: word,
+            generation,
+            late,
+            ago_ns,
+        } => {
+            let late = match late {
+                0 => String::new(),
+                late => format!("; {} came too late", counted((*late).into(), "span")),
+            };
+            (
+                format!(
+                    "the trace was judged {} ago by rule set {generation}, {}{late}; its spans are not kept any more",
+                    duration(*ago_ns),
+                    completion(word),
+                ),
+                "`--ring-memory` and `--ring-signalled` say how much is kept; a recording can be explained with `betrace replay --explain`",
+            )
+        }
+        Where::Recorded => (
+            "the recording does not hold this trace".to_owned(),
+            "check the id",
+        ),
+        Where::Unknown => (
+            "the host did not say where the trace is".to_owned(),
+            "ask again; is the host overloaded?",
+        ),
     }
 }
 
