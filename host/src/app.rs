@@ -310,6 +310,7 @@ impl Host {
 /// `betrace serve`, until SIGTERM or SIGINT.
 pub fn serve(config: &Config) -> Result<(), Failure> {
     let stop = Signals::take()?;
+    let start = tracing::info_span!("start").entered();
     let engine = self::engine(config)?;
     let watched = Watched::open(config, &engine)?.some()?;
     let count = watched.library.rules().len() as u64;
@@ -333,6 +334,7 @@ pub fn serve(config: &Config) -> Result<(), Failure> {
             note(&format!("betrace: {what} on {address}"));
         }
     }
+    drop(start);
     host.block_on(stop.first());
     note("betrace: stopping: judging what has come");
     let set = host.live().rules.current();

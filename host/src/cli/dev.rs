@@ -34,6 +34,8 @@ use crate::sinks::format::Format;
 use crate::sinks::paint::{Paint, Style};
 use crate::sinks::text::counted;
 use crate::sinks::{self, DEFAULT_QUEUE, Target};
+use crate::telemetry;
+use crate::telemetry::log::Notes;
 use screen::{Screen, Shown};
 
 /// Where rules are when nothing is said.
@@ -82,6 +84,8 @@ pub struct DevArgs {
 
 pub fn run(args: &DevArgs) -> Result<Outcome, Failure> {
     let config = config(args)?;
+    let telemetry = telemetry::start(&config, Notes::OnScreen)
+        .map_err(|error| Failure::of(&error).help(error.help()))?;
     let stop = Signals::take()?;
     let example = starter::write(&config.rules)?;
     let engine = crate::app::engine(&config)?;
@@ -141,6 +145,7 @@ pub fn run(args: &DevArgs) -> Result<Outcome, Failure> {
         }
     };
     host.stop();
+    telemetry.stop();
     let shown = thread.join();
     let written = writer.map_or(Ok(()), sinks::Writer::finish);
     played.map_err(|error| Failure::of(&error))?;
@@ -159,7 +164,8 @@ fn config(args: &DevArgs) -> Result<Config, Failure> {
         written = written
             .or_default("settle", DEMO_SETTLE)
             .or_default("otlp-grpc", FREE_PORT)
-            .or_default("otlp-http", FREE_PORT);
+            .or_default("otlp-http", FREE_PORT)
+            .or_default("api", FREE_PORT);
     }
     if args.dirs.is_empty() {
         written = written.or_default("rules", FOLDER);

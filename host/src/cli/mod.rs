@@ -5,23 +5,24 @@
 
 pub mod check;
 pub mod compile;
+pub mod completions;
+pub mod config;
 pub mod demo;
 pub mod dev;
 pub mod failure;
 pub mod inspect;
+pub mod progress;
 pub mod replay;
 pub mod rules;
 pub mod serve;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 pub use failure::{Failure, Outcome};
 
-/// Which lines of the log are shown: `BETRACE_LOG=debug`, or by module, `BETRACE_LOG=betrace::ingest=debug`.
-const LOG: &str = "BETRACE_LOG";
+use crate::telemetry;
 
 /// Watches OpenTelemetry traces and signals the moment one breaks a rule
 #[derive(Debug, Parser)]
@@ -58,12 +59,18 @@ pub enum Command {
     Inspect(inspect::InspectArgs),
     /// Run rules over recorded traces
     Replay(replay::ReplayArgs),
+    /// Show the settings in effect
+    Config(config::ConfigArgs),
+    /// Print a script with which a shell completes commands and flags
+    Completions(completions::CompletionsArgs),
 }
 
 /// Runs the command of this process's arguments.
 pub fn main() -> ExitCode {
     let command = Cli::parse().command;
-    log(&command);
+    if !command.has_settings() {
+        telemetry::plain();
+    }
     let outcome = match command {
         Command::Dev(args) => dev::run(&args),
         Command::Serve(args) => serve::run(&args),
@@ -72,6 +79,8 @@ pub fn main() -> ExitCode {
         Command::Compile(args) => compile::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Completions(args) => completions::run(&args),
     };
     match outcome {
         Ok(outcome) => outcome.exit_code(),
@@ -82,21 +91,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Sends warnings, and what [`LOG`] asks for, to stderr.
-fn log(command: &Command) {
-    let wanted = std::env::var(LOG).unwrap_or_default();
-    let quiet = match command {
-        // It shows on its screen what a reload led to.
-        Command::Dev(_) if wanted.is_empty() => "warn,betrace::app::reload=off",
-        _ => &wanted,
-    };
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())
-        .parse_lossy(quiet);
-    let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(ansi)
-        .init();
+impl Command {
+    /// It logs as its settings say, once it has read them.
+    fn has_settings(&self) -> bool {
+        matches!(self, Command::Serve(_) | Command::Dev(_))
+    }
 }
