@@ -64,6 +64,19 @@ impl Traffic {
     }
 }
 
+/// A request of one trace with so many spans.
+pub fn trace(number: u64, spans: u64) -> Bytes {
+    let mut request = request(1, number % SERVICES);
+    for scope in request
+        .resource_spans
+        .iter_mut()
+        .flat_map(|r| &mut r.scope_spans)
+    {
+        scope.spans = (0..spans).map(|at| span(1, number, at)).collect();
+    }
+    request.encode_to_vec().into()
+}
+
 impl Template {
     fn new(variant: u64, service: u64) -> Template {
         let bytes = request(variant, service).encode_to_vec();

@@ -113,14 +113,59 @@ fn origin(rule: &tree::Rule, source: &str) -> String {
     )
 }
 
+/// A component that says how a rule came to its verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// WebAssembly of the world `explain-rule`.
+    pub component: Vec<u8>,
+}
+
+/// Compiles the explanation of one rule of a file: its parts, each with an answer of its own, from the plan that
+/// [`compile`] emits. Mistakes in the other rules are no matter.
+///
+/// ```
+/// let source = b"spans.where(service == sales).count() > 10";
+/// let explanation = betrace_dsl::explain("too-many-sales", source, "too-many-sales").unwrap();
+/// assert!(explanation.component.starts_with(b"\0asm"));
+/// ```
+pub fn explain(stem: &str, source: &[u8], id: &str) -> Result<Explanation, Vec<Diagnostic>> {
+    let (rules, mut diagnostics) = check(stem, source);
+    let Some(rule) = rules.iter().find(|rule| rule.id == id) else {
+        diagnostics.retain(|diagnostic| diagnostic.level == Level::Error);
+        diagnostics.push(Diagnostic::new(
+            Code::NoSuchRule,
+            Span::default(),
+            format!("the file holds no rule `{id}` that could be explained"),
+        ));
+        return Err(diagnostics);
+    };
+    let text = readable(source).unwrap_or_default();
+    let component = explained(rule, text).map_err(|diagnostic| vec![diagnostic])?;
+    Ok(Explanation { component })
+}
+
+fn explained(rule: &tree::Rule, source: &str) -> Result<Vec<u8>, Diagnostic> {
+    let explanation = plan::explain(rule, source)?;
+    refuse_excess(rule, &explanation.plan)?;
+    emit::explanation(&explanation).map_err(|error| not_emitted(rule, &error))
+}
+
 fn component(rule: &tree::Rule, source: &str) -> Result<Vec<u8>, Diagnostic> {
     let plan = plan::plan(rule, source)?;
-    if let Some(excess) = plan.manifest.excess() {
-        return Err(Diagnostic::new(Code::RuleTooWide, rule.span, excess)
-            .help("split it into several rules"));
+    refuse_excess(rule, &plan)?;
+    emit::component(&plan).map_err(|error| not_emitted(rule, &error))
+}
+
+fn refuse_excess(rule: &tree::Rule, plan: &plan::Plan) -> Result<(), Diagnostic> {
+    match plan.manifest.excess() {
+        None => Ok(()),
+        Some(excess) => Err(Diagnostic::new(Code::RuleTooWide, rule.span, excess)
+            .help("split it into several rules")),
     }
-    emit::component(&plan)
-        .map_err(|error| Diagnostic::new(Code::NotEmitted, rule.span, error.to_string()))
+}
+
+fn not_emitted(rule: &tree::Rule, error: &emit::EmitError) -> Diagnostic {
+    Diagnostic::new(Code::NotEmitted, rule.span, error.to_string())
 }
 
 fn is_broken(diagnostics: &[Diagnostic]) -> bool {

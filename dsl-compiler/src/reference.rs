@@ -3,6 +3,8 @@
 //! Small and obvious rather than fast, and independent of `plan` and `emit`: where the compiled rule and this file
 //! disagree, the compiled rule is wrong.
 
+mod parts;
+
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
@@ -15,6 +17,8 @@ use crate::types::tree::{
     Base, ClauseKind, Comparison, Condition, Constant, Field, Intrinsic, Items, Number, Operand,
     Pattern, Place, Predicate, Rule, Set, Source, Table, TextOperand,
 };
+
+pub use parts::{Answer, explain};
 
 /// Spans in tree preorder.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use betrace_dsl::compile;
 use betrace_dsl::diagnostic::{Code, Diagnostic, Level};
 
-/// Their sources are too large to be kept, and `large.rs` makes them; or there is none, as far as anybody knows.
+/// Their sources are too large to be kept, and `large.rs` makes them; or there is none, as far as anybody knows; or
+/// `compile` tells of none, as `explain` does.
 const WITHOUT_CASE: &[Code] = &[
     Code::FileTooLarge,
     Code::RuleTooLarge,
     Code::TooManyErrors,
     Code::RegexTooLarge,
     Code::NotEmitted,
+    Code::NoSuchRule,
 ];
 
 /// A folder, its rule file, and what the compiler says of it.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use betrace_dsl::reference::{self, Trace, Value};
 use betrace_dsl::types::tree::{Condition, Constant, Predicate};
 use betrace_dsl::{emit, plan};
+use emit_support::explained::Explained;
 use emit_support::trees::{
     Comparison, attribute, compare, detect, matches, named, not, span, spans, trace, with,
 };
@@ -34,6 +35,23 @@ fn agree(condition: Condition, traces: &[Trace]) {
     assert_eq!(compiled.evaluate(traces), expected);
     let hits = expected.iter().filter(|found| !found.is_empty()).count();
     assert!(hits > 0 && hits < traces.len(), "the traces tell nothing");
+}
+
+#[track_caller]
+fn explained_alike(condition: Condition, traces: &[Trace]) {
+    let rule = detect(condition);
+    let started = Instant::now();
+    let mut explained = Explained::new(&rule, "");
+    let told: Vec<_> = traces
+        .iter()
+        .map(|trace| reference::explain(&rule, trace))
+        .collect();
+    // By `==`: these are more answers than a message can hold.
+    assert!(
+        explained.explain(traces) == told,
+        "it is explained otherwise"
+    );
+    assert!(started.elapsed() < SOON, "took {:?}", started.elapsed());
 }
 
 fn x_is(int: i64) -> Predicate {
@@ -94,9 +112,11 @@ fn deep_conditions_and_predicates() {
         .iter()
         .map(|names| trace(names.split_whitespace().map(span).collect()))
         .collect();
-    agree(condition, &traces);
+    agree(condition.clone(), &traces);
+    explained_alike(condition, &traces);
     let traces: Vec<Trace> = (-1..DEEP as i64 + 1).map(x).collect();
-    agree(Condition::Exists(spans(predicate)), &traces);
+    agree(Condition::Exists(spans(predicate.clone())), &traces);
+    explained_alike(Condition::Exists(spans(predicate)), &traces);
 }
 
 #[test]
@@ -107,6 +127,30 @@ fn thousands_of_clauses() {
     let mut compiled = Compiled::new(&rule, "");
     let of = trace(vec![span("n0"), span("n999"), span("n64")]);
     assert_eq!(compiled.judge(of.clone()), reference::evaluate(&rule, &of));
+}
+
+#[test]
+fn thousands_of_parts() {
+    let wide = Predicate::Or((0..WIDE / 8).map(|n| not(not(x_is(n)))).collect());
+    let names = (0..WIDE / 8).map(|n| Condition::Exists(named(&format!("n{n}"))));
+    let mut all = vec![Condition::Exists(spans(wide))];
+    all.extend(names);
+    let n5 = trace(vec![span("n5"), with(Value::Int(5))]);
+    explained_alike(Condition::And(all), &[x(0), x(WIDE / 8), n5]);
+}
+
+#[test]
+fn more_traces_than_can_be_explained_at_once_are_refused() {
+    let names = (0..WIDE / 8).map(|n| Condition::Exists(named(&format!("n{n}"))));
+    let mut explained = Explained::new(&detect(Condition::Or(names.collect())), "");
+    let traces = |count: usize| batch::of(&explained.manifest, &vec![trace(Vec::new()); count]);
+    let (many, one) = (traces(20_000), traces(1));
+    let refused = explained.call(&many).unwrap_err();
+    assert_eq!(
+        refused,
+        "these are more traces than can be explained at once"
+    );
+    assert_eq!(explained.call(&one).unwrap().len(), explained.parts.len());
 }
 
 #[test]
@@ -131,11 +175,13 @@ fn a_batch_whose_lists_are_too_short_or_too_long_is_refused() {
         x_is(1),
     ]))));
     let mut compiled = Compiled::new(&rule, "");
+    let mut explained = Explained::new(&rule, "");
     let good = batch::of(
         &compiled.manifest,
         &[trace(vec![with(Value::Text("a".to_owned()))])],
     );
     assert!(compiled.call(&good).is_ok());
+    assert!(explained.call(&good).is_ok());
     for change in [
         (|batch| batch.w32.push(0)) as fn(&mut emit_support::types::Batch),
         |batch| batch.w64.push(0),
@@ -147,6 +193,7 @@ fn a_batch_whose_lists_are_too_short_or_too_long_is_refused() {
         let mut bad = good.clone();
         change(&mut bad);
         assert!(compiled.call(&bad).is_err());
+        assert!(explained.call(&bad).is_err());
         assert!(
             compiled.call(&good).is_ok(),
             "a refusal leaves nothing behind"

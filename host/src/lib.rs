@@ -26,4 +26,5 @@ pub mod replay;
 pub mod rules;
 pub mod signal;
 pub mod sinks;
+pub mod telemetry;
 pub mod time;

@@ -31,6 +31,7 @@ fn betrace(arguments: &[&str], stdin: Option<&Path>) -> Ended {
         .args(arguments)
         .stdin(stdin)
         .env_remove("NO_COLOR")
+        .env("BETRACE_LOG_FORMAT", "text")
         .output()
         .unwrap();
     Ended {

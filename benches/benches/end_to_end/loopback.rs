@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use betrace::app::Host;
+use betrace::app::{Host, Source};
 use betrace::config::Config;
 use betrace::engine::{Engine, EngineLimits};
 use betrace::sinks::{self, DEFAULT_QUEUE, Target, format::Format};
@@ -26,6 +26,7 @@ pub(crate) fn measure(names: usize, title: &str) {
     let config = Config {
         otlp_grpc: Some("127.0.0.1:0".to_owned()),
         otlp_http: None,
+        api: None,
         workers: WORKERS,
         settle: SETTLE,
         memory: 2 << 30,
@@ -34,7 +35,7 @@ pub(crate) fn measure(names: usize, title: &str) {
     let target = Target::File("/dev/null".into());
     let (sink, writer) = sinks::open(&target, Format::Json, DEFAULT_QUEUE).expect("a sink");
     let counters = sink.counters();
-    let host = Host::start(&config, engine, rules, sink, false).expect("it starts");
+    let host = Host::start(&config, engine, Source::Fixed(rules), sink, false).expect("it starts");
     let address = host.grpc().expect("it listens").to_string();
 
     let (before, started) = (cpu::process(), Instant::now());

@@ -63,6 +63,7 @@ codes! {
     UnknownSeverity "E0215" "A severity is one of info, low, medium, high, critical.";
     InvalidId "E0216" "A rule's id is made of ASCII letters, digits, `_`, `-` and inner dots.";
     DuplicateRule "E0217" "Two rules of a file have one id.";
+    NoSuchRule "E0218" "A rule is asked for that the file does not hold.";
 
     UnlikeTypes "E0301" "Two types that are never equal, less or greater: the comparison is always false.";
     SetCompared "E0302" "A set of spans is compared as if it were a value.";

@@ -6,7 +6,7 @@ use super::code::Code;
 use super::memory::load;
 use super::module::{Func, Global, Module};
 use super::{Emitter, I32};
-use crate::plan::{ColumnSource, Fact, Literal, Plan, Test};
+use crate::plan::{ColumnSource, Fact, Literal, Plan, Predicate, Test};
 use crate::types::tree::Table;
 
 /// Columns or constants that one function binds, so that no function grows without bound.
@@ -38,10 +38,12 @@ pub(super) struct Batch {
 const IN_NO_ROW: i32 = -2;
 
 impl Batch {
-    pub(super) fn new(plan: &Plan, module: &mut Module) -> Batch {
+    /// `predicates` are tests that are asked besides those of the plan's sets.
+    pub(super) fn new(plan: &Plan, predicates: &[Predicate], module: &mut Module) -> Batch {
         let mut compared = BTreeSet::new();
-        for set in &plan.sets {
-            symbols(&set.test, &mut compared);
+        let asked = predicates.iter().map(|predicate| &predicate.test);
+        for test in plan.sets.iter().map(|set| &set.test).chain(asked) {
+            symbols(test, &mut compared);
         }
         let constants = &plan.manifest.constants;
         let columns = &plan.manifest.columns;

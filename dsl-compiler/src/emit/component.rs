@@ -1,4 +1,4 @@
-//! Core module to component, by the world in `wit/rule.wit`.
+//! Core module to component, by the worlds in `wit/rule.wit`.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -20,11 +20,19 @@ impl fmt::Display for EmitError {
 
 impl std::error::Error for EmitError {}
 
+/// What a component is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum World {
+    BatchRule,
+    ExplainRule,
+}
+
 /// The ABI, parsed once.
 pub(super) struct Abi {
     pub(super) resolve: Resolve,
     pub(super) sizes: SizeAlign,
-    world: WorldId,
+    batch_rule: WorldId,
+    explain_rule: WorldId,
 }
 
 impl Abi {
@@ -36,31 +44,37 @@ impl Abi {
     fn parse() -> Result<Abi, EmitError> {
         let mut resolve = Resolve::default();
         let package = resolve.push_source("rule.wit", WIT).map_err(error)?;
-        let world = resolve
-            .select_world(&[package], Some("batch-rule"))
-            .map_err(error)?;
+        let world = |name| resolve.select_world(&[package], Some(name)).map_err(error);
+        let (batch_rule, explain_rule) = (world("batch-rule")?, world("explain-rule")?);
         let mut sizes = SizeAlign::default();
         sizes.fill(&resolve);
         Ok(Abi {
             resolve,
             sizes,
-            world,
+            batch_rule,
+            explain_rule,
         })
     }
 
-    /// A type of the ABI's interface by name.
-    pub(super) fn named(&self, name: &str) -> Option<TypeId> {
-        self.resolve
+    /// A type of the ABI's interfaces by name.
+    pub(super) fn named(&self, name: &str) -> Result<TypeId, EmitError> {
+        let found = self
+            .resolve
             .interfaces
             .iter()
-            .find_map(|(_, interface)| interface.types.get(name).copied())
+            .find_map(|(_, interface)| interface.types.get(name).copied());
+        found.ok_or_else(|| EmitError(format!("rule.wit has no `{name}`")))
     }
 }
 
-pub(super) fn wrap(module: &[u8]) -> Result<Vec<u8>, EmitError> {
+pub(super) fn wrap(module: &[u8], world: World) -> Result<Vec<u8>, EmitError> {
     let abi = Abi::get()?;
+    let world = match world {
+        World::BatchRule => abi.batch_rule,
+        World::ExplainRule => abi.explain_rule,
+    };
     let mut module = module.to_vec();
-    embed_component_metadata(&mut module, &abi.resolve, abi.world, StringEncoding::UTF8)
+    embed_component_metadata(&mut module, &abi.resolve, world, StringEncoding::UTF8)
         .map_err(error)?;
     ComponentEncoder::default()
         .module(&module)

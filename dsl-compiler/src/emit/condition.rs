@@ -60,6 +60,7 @@ impl Emitter<'_> {
                 self.push_found(code, *right, u32::MAX);
                 compare::u32(code, *comparison);
             }
+            Condition::Part(part) => self.push_answer(code, *part),
         }
     }
 

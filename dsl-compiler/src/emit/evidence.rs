@@ -1,14 +1,12 @@
-//! The spans of a finding: marked in a bitmap by the sets of the parts that decided, then reported in order.
+//! The spans of a finding: marked by the sets of the parts that decided, then reported in order.
 
 use super::code::{Code, at};
 use super::condition::PARTS;
+use super::marks::Marks;
 use super::memory::Heap;
 use super::module::{Func, Global, Module};
-use super::{Emitter, I32, batch::Batch};
+use super::{Emitter, I32};
 use crate::plan::Condition;
-
-/// Spans a finding names, as in `wit/rule.wit`.
-const SPANS: u32 = 100;
 
 /// `finding`: its size, and where its fields are.
 const FINDING: u32 = 28;
@@ -24,132 +22,39 @@ const VALUES_LENGTH: u32 = 24;
 const ROOM: u32 = 8;
 
 /// The findings of a call.
-pub(super) struct Evidence {
-    /// `(row)`.
-    pub(super) mark: Func,
+#[derive(Clone, Copy)]
+pub(super) struct Findings {
     /// `(trace, clause, first, end)`: reports what is marked, and unmarks it.
     pub(super) report: Func,
     /// The list.
-    pub(super) findings: Global,
+    pub(super) list: Global,
     /// How many there are.
     pub(super) count: Global,
     /// How many the list has room for.
     pub(super) room: Global,
-    /// A bit a row; 0 before the first mark of a call.
-    pub(super) marks: Global,
 }
 
-impl Evidence {
-    pub(super) fn new(module: &mut Module, heap: &Heap, batch: &Batch) -> Evidence {
-        let evidence = Evidence {
-            mark: module.declare("mark", &[I32], &[]),
+impl Findings {
+    pub(super) fn new(module: &mut Module, heap: &Heap, marks: &Marks) -> Findings {
+        let findings = Findings {
             report: module.declare("report", &[I32; 4], &[]),
-            findings: module.global("findings"),
+            list: module.global("findings"),
             count: module.global("count of findings"),
             room: module.global("room for findings"),
-            marks: module.global("marks"),
         };
-        evidence.define_mark(module, heap, batch);
-        evidence.define_report(module, heap);
-        evidence
+        findings.define_report(module, heap, marks);
+        findings
     }
 
-    fn define_mark(&self, module: &mut Module, heap: &Heap, batch: &Batch) {
-        let mut code = Code::new(1);
-        let row = 0;
-        let (size, byte) = (code.local(I32), code.local(I32));
-        code.global(self.marks);
-        code.op().i32_eqz();
-        code.if_();
-        code.global(batch.spans);
-        code.op()
-            .i32_const(3)
-            .i32_shr_u()
-            .i32_const(1)
-            .i32_add()
-            .local_tee(size);
-        code.i32(1).call(heap.allocate).set_global(self.marks);
-        code.global(self.marks).i32(0).get(size);
-        code.op().memory_fill(0);
-        code.end();
-        code.global(self.marks).get(row);
-        code.op()
-            .i32_const(3)
-            .i32_shr_u()
-            .i32_add()
-            .local_tee(byte)
-            .local_get(byte)
-            .i32_load8_u(at(0, 0))
-            .i32_const(1)
-            .local_get(row)
-            .i32_const(7)
-            .i32_and()
-            .i32_shl()
-            .i32_or()
-            .i32_store8(at(0, 0));
-        module.define(self.mark, code);
-    }
-
-    fn define_report(&self, module: &mut Module, heap: &Heap) {
+    fn define_report(&self, module: &mut Module, heap: &Heap, marks: &Marks) {
         let mut code = Code::new(4);
         let (trace, clause, first, end) = (0, 1, 2, 3);
-        let (row, total, named, list) = (
-            code.local(I32),
-            code.local(I32),
-            code.local(I32),
-            code.local(I32),
-        );
+        let (total, named, list) = (code.local(I32), code.local(I32), code.local(I32));
         let finding = code.local(I32);
-        code.i32(4).set(list).global(self.marks);
-        code.if_();
-        self.each_marked(&mut code, row, first, end, |code| {
-            code.add(total, 1);
-        });
-        code.op()
-            .local_get(total)
-            .i32_const(SPANS.cast_signed())
-            .local_get(total)
-            .i32_const(SPANS.cast_signed())
-            .i32_lt_u()
-            .select()
-            .i32_const(2)
-            .i32_shl();
-        code.i32(4).call(heap.allocate).set(list);
-        self.each_marked(&mut code, row, first, end, |code| {
-            code.get(named).i32(SPANS);
-            code.op().i32_lt_u();
-            code.if_();
-            code.get(list).get(named);
-            code.op()
-                .i32_const(2)
-                .i32_shl()
-                .i32_add()
-                .local_get(row)
-                .i32_store(at(0, 2));
-            code.add(named, 1);
-            code.end();
-        });
-        // Unmarks: from the first row's byte to the last's.
-        code.global(self.marks).get(first);
-        code.op()
-            .i32_const(3)
-            .i32_shr_u()
-            .i32_add()
-            .i32_const(0)
-            .local_get(end)
-            .i32_const(3)
-            .i32_shr_u()
-            .local_get(first)
-            .i32_const(3)
-            .i32_shr_u()
-            .i32_sub()
-            .i32_const(1)
-            .i32_add()
-            .memory_fill(0);
-        code.end();
-
+        code.get(first).get(end).call(marks.take);
+        code.set(total).set(named).set(list);
         self.make_room(&mut code, heap, finding);
-        code.global(self.findings).global(self.count);
+        code.global(self.list).global(self.count);
         code.op()
             .i32_const(FINDING.cast_signed())
             .i32_mul()
@@ -189,41 +94,6 @@ impl Evidence {
         module.define(self.report, code);
     }
 
-    fn each_marked(
-        &self,
-        code: &mut Code,
-        row: u32,
-        first: u32,
-        end: u32,
-        each: impl FnOnce(&mut Code),
-    ) {
-        code.get(first).set(row);
-        let done = code.block();
-        let next = code.loop_();
-        code.get(row).get(end);
-        code.op().i32_ge_u();
-        code.br_if(done);
-        code.global(self.marks).get(row);
-        code.op()
-            .i32_const(3)
-            .i32_shr_u()
-            .i32_add()
-            .i32_load8_u(at(0, 0))
-            .local_get(row)
-            .i32_const(7)
-            .i32_and()
-            .i32_shr_u()
-            .i32_const(1)
-            .i32_and();
-        code.if_();
-        each(code);
-        code.end();
-        code.add(row, 1);
-        code.br(next);
-        code.end();
-        code.end();
-    }
-
     /// Doubles the list where it is full.
     fn make_room(&self, code: &mut Code, heap: &Heap, scratch: u32) {
         code.global(self.count).global(self.room);
@@ -238,9 +108,9 @@ impl Evidence {
         code.op().i32_mul();
         code.i32(4).call(heap.allocate);
         code.op().local_tee(scratch);
-        code.global(self.findings).global(self.count).i32(FINDING);
+        code.global(self.list).global(self.count).i32(FINDING);
         code.op().i32_mul().memory_copy(0, 0);
-        code.get(scratch).set_global(self.findings);
+        code.get(scratch).set_global(self.list);
         code.end();
     }
 }
@@ -269,7 +139,7 @@ impl Emitter<'_> {
 
     fn mark_condition(&mut self, code: &mut Code, condition: &Condition, value: bool) {
         match condition {
-            Condition::Constant(_) => {}
+            Condition::Constant(_) | Condition::Part(_) => {}
             Condition::Not(inner) => self.mark_condition(code, inner, !value),
             Condition::And(_) | Condition::Or(_) => {
                 let name = self.part_name();
@@ -324,7 +194,7 @@ impl Emitter<'_> {
 
 fn has_evidence(condition: &Condition, value: bool) -> bool {
     match condition {
-        Condition::Constant(_) => false,
+        Condition::Constant(_) | Condition::Part(_) => false,
         Condition::Not(inner) => has_evidence(inner, !value),
         Condition::And(parts) | Condition::Or(parts) => {
             parts.iter().any(|part| has_evidence(part, value))

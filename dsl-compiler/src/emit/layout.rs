@@ -21,6 +21,8 @@ pub(super) enum Value<'a> {
     Variant(&'static str, Box<Value<'a>>),
     /// Flags that are set, by name.
     Flags(Vec<&'static str>),
+    /// An `option`.
+    Optional(Option<Box<Value<'a>>>),
 }
 
 /// Puts a value into the module's data and returns its address.
@@ -33,6 +35,18 @@ pub(super) fn place(
     let mut bytes = vec![0; abi.sizes.size(of).size_wasm32()];
     write(abi, module, of, value, &mut bytes)?;
     Ok(module.data(abi.sizes.align(of).align_wasm32(), &bytes))
+}
+
+/// Puts a list of such values into the module's data and returns the address of its address and length.
+pub(super) fn place_list(
+    abi: &Abi,
+    module: &mut Module,
+    item: &Type,
+    values: &[Value<'_>],
+) -> Result<u32, EmitError> {
+    let mut bytes = [0; 8];
+    list(abi, module, item, values, &mut bytes)?;
+    Ok(module.data(4, &bytes))
 }
 
 /// Writes a value into the bytes that are its own.
@@ -60,6 +74,13 @@ fn write(
                 (Some(TypeDefKind::Type(inner)), value) => write(abi, module, inner, value, out),
                 (Some(TypeDefKind::List(item)), Value::List(values)) => {
                     list(abi, module, item, values, out)
+                }
+                (Some(TypeDefKind::Option(_)), Value::Optional(None)) => put(out, 0, &[0]),
+                (Some(TypeDefKind::Option(inner)), Value::Optional(Some(value))) => {
+                    put(out, 0, &[1])?;
+                    let offset = abi.sizes.align(inner).align_wasm32();
+                    let rest = out.get_mut(offset..).ok_or_else(|| mismatch("an option"))?;
+                    write(abi, module, inner, value, rest)
                 }
                 (Some(TypeDefKind::Record(record)), Value::Record(values)) => {
                     record_fields(abi, module, record, values, out)

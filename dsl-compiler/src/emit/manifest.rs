@@ -14,9 +14,7 @@ const ABI_VERSION: u32 = 1;
 /// Puts the manifest into the module's data and returns its address.
 pub(super) fn place(manifest: &Manifest, module: &mut Module) -> Result<u32, EmitError> {
     let abi = Abi::get()?;
-    let of = abi
-        .named("manifest")
-        .ok_or_else(|| EmitError("rule.wit has no `manifest`".to_owned()))?;
+    let of = abi.named("manifest")?;
     layout::place(abi, module, &Type::Id(of), &value(manifest))
 }
 

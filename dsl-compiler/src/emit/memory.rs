@@ -15,7 +15,8 @@ pub(super) struct Heap {
 }
 
 impl Heap {
-    pub(super) fn new(module: &mut Module) -> Heap {
+    /// `post` is the name by which the host says that it has read what a call returned.
+    pub(super) fn new(module: &mut Module, post: &'static str) -> Heap {
         let heap = Heap {
             start: module.global("heap start"),
             top: module.global("heap top"),
@@ -23,7 +24,7 @@ impl Heap {
         };
         heap.define_allocate(module);
         heap.define_realloc(module);
-        heap.define_post(module);
+        heap.define_post(module, post);
         heap
     }
 
@@ -106,13 +107,13 @@ impl Heap {
         module.export("cabi_realloc", realloc);
     }
 
-    /// The host has read the findings: the heap is free.
-    fn define_post(&self, module: &mut Module) {
-        let post = module.declare("cabi_post_evaluate", &[I32], &[]);
+    /// The host has read the list: the heap is free.
+    fn define_post(&self, module: &mut Module, name: &'static str) {
+        let post = module.declare("cabi_post", &[I32], &[]);
         let mut code = Code::new(1);
         code.op().global_get(self.start.0).global_set(self.top.0);
         module.define(post, code);
-        module.export("cabi_post_betrace:rule/rule@0.1.0#evaluate", post);
+        module.export(name, post);
     }
 }
 

@@ -59,9 +59,15 @@ impl Emitter<'_> {
 
     /// Marks the rows that are in a set.
     pub(super) fn mark_set(&mut self, code: &mut Code, set: u32) {
-        let function = self.sets[set as usize].function;
-        code.get(0).get(1).i32(u32::MAX).i32(1).call(function);
+        self.push_all(code, set, true);
         code.op().drop();
+    }
+
+    /// Pushes how many rows are in a set, however many they are, and marks them where `mark` says so.
+    pub(super) fn push_all(&mut self, code: &mut Code, set: u32, mark: bool) {
+        let function = self.sets[set as usize].function;
+        code.get(0).get(1).i32(u32::MAX).i32(u32::from(mark));
+        code.call(function);
     }
 
     fn scan(&mut self, test: &Test) -> Code {
@@ -78,7 +84,7 @@ impl Emitter<'_> {
         code.add(count, 1);
         code.get(mark);
         code.if_();
-        code.get(row).call(self.evidence.mark);
+        code.get(row).call(self.marks.mark);
         code.end();
         code.get(count).get(limit);
         code.op().i32_ge_u();

@@ -85,14 +85,7 @@ impl Emitter<'_> {
         match piece {
             Piece::Here(test) => self.branch(code, test, value, label, rows),
             Piece::There(function) => {
-                code.get(rows.span);
-                for row in [rows.event, rows.link] {
-                    match row {
-                        Some(row) => code.get(row),
-                        None => code.i32(0),
-                    };
-                }
-                code.call(function);
+                call_test(code, function, rows);
                 if !value {
                     code.op().i32_eqz();
                 }
@@ -151,6 +144,26 @@ impl Emitter<'_> {
         function
     }
 
+    /// A function `(span, event, link) -> bool` that says whether a test is true of a row of this table.
+    pub(super) fn test_function(&mut self, name: &str, table: Table, test: &Test) -> Func {
+        self.owned_by(name.to_owned());
+        let function = self.module.declare(name, &[I32, I32, I32], &[I32]);
+        let rows = Rows {
+            span: 0,
+            event: (table == Table::Events).then_some(1),
+            link: (table == Table::Links).then_some(2),
+        };
+        let mut code = Code::new(3);
+        let otherwise = code.block();
+        self.branch(&mut code, test, false, otherwise, rows);
+        code.i32(1);
+        code.op().return_();
+        code.end();
+        code.i32(0);
+        self.module.define(function, code);
+        function
+    }
+
     /// Pushes whether a test that is no logic is true.
     fn push(&mut self, code: &mut Code, test: &Test, rows: Rows) {
         let read = match test {
@@ -167,6 +180,10 @@ impl Emitter<'_> {
                 test,
                 quantity,
             } => return self.push_items(code, *table, *offsets, test, *quantity, rows),
+            Test::Part(predicate) => {
+                let function = self.predicates[*predicate as usize];
+                return call_test(code, function, rows);
+            }
             _ => None,
         };
         // A field of an event where there is no event.
@@ -317,6 +334,18 @@ impl Emitter<'_> {
             }
         }
     }
+}
+
+/// Pushes what a function `(span, event, link) -> bool` says of the rows at hand.
+fn call_test(code: &mut Code, function: Func, rows: Rows) {
+    code.get(rows.span);
+    for row in [rows.event, rows.link] {
+        match row {
+            Some(row) => code.get(row),
+            None => code.i32(0),
+        };
+    }
+    code.call(function);
 }
 
 /// How much code a test is.

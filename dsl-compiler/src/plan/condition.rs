@@ -32,6 +32,8 @@ pub enum Condition {
     Count(u32, CountTest),
     /// The numbers of spans in two sets compare so.
     Counts(u32, Comparison, u32),
+    /// Of an explanation alone: what this part of it was found to be.
+    Part(u32),
 }
 
 /// Spans of a trace.
@@ -55,7 +57,7 @@ pub(super) struct Sets {
 }
 
 impl Sets {
-    fn intern(&mut self, test: Test, text: &str) -> u32 {
+    pub(super) fn intern(&mut self, test: Test, text: &str) -> u32 {
         let list = &mut self.list;
         *self.index.entry(test).or_insert_with_key(|test| {
             list.push(Set {
@@ -178,7 +180,8 @@ impl Planner<'_> {
         Ok(Condition::Count(set, test))
     }
 
-    fn counted(&mut self, set: &tree::Set) -> Result<u32, Diagnostic> {
+    /// The index of a set.
+    pub(super) fn counted(&mut self, set: &tree::Set) -> Result<u32, Diagnostic> {
         let test = self.set_test(set)?;
         let text = excerpt(self.source, set.span.start, set.span.end);
         Ok(self.sets.intern(test, text))
@@ -186,27 +189,28 @@ impl Planner<'_> {
 
     fn set_test(&mut self, set: &tree::Set) -> Result<Test, Diagnostic> {
         let mut tests = Vec::with_capacity(set.filters.len() + 1);
-        match &set.base {
-            Base::All => {}
-            Base::Named(name) => {
-                let symbol = self.fields.constant(name);
-                let field = self.fields.name();
-                tests.push(Test::Compare(
-                    field,
-                    Comparison::Equal,
-                    Literal::Symbol(symbol),
-                ));
-            }
-            Base::Prefixed(prefix) => {
-                let field = self.fields.name();
-                self.fields.reads_text(field);
-                tests.push(Test::Match(field, self.matchers.prefix(prefix)));
-            }
-        }
+        tests.push(self.base(&set.base));
         for filter in &set.filters {
             tests.push(self.test(filter)?);
         }
         Ok(Test::all(tests))
+    }
+
+    /// Whether a span is of a base.
+    pub(super) fn base(&mut self, base: &Base) -> Test {
+        match base {
+            Base::All => Test::Constant(true),
+            Base::Named(name) => {
+                let symbol = self.fields.constant(name);
+                let field = self.fields.name();
+                Test::Compare(field, Comparison::Equal, Literal::Symbol(symbol))
+            }
+            Base::Prefixed(prefix) => {
+                let field = self.fields.name();
+                self.fields.reads_text(field);
+                Test::Match(field, self.matchers.prefix(prefix))
+            }
+        }
     }
 }
 

@@ -137,10 +137,15 @@ pub(super) fn clauses(rule: &tree::Rule, source: &str) -> Vec<Clause> {
         .iter()
         .map(|(kind, clause)| Clause {
             kind: *kind,
-            text: on_one_line(excerpt(source, clause.span.start, clause.span.end)),
+            text: text(clause, source),
             stable: stability::stable(rule, *kind, &clause.condition),
         })
         .collect()
+}
+
+/// A clause's source, as it is shown to people.
+pub(super) fn text(clause: &tree::Clause, source: &str) -> String {
+    on_one_line(excerpt(source, clause.span.start, clause.span.end))
 }
 
 /// Source as it is shown with a signal: without comments, each run of white space outside of quotes one blank.

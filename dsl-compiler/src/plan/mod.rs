@@ -6,6 +6,7 @@
 mod automaton;
 mod condition;
 mod error;
+mod explanation;
 mod expression;
 mod field;
 mod manifest;
@@ -20,6 +21,7 @@ use crate::types::tree;
 
 pub use automaton::Automaton;
 pub use condition::{Condition, Set};
+pub use explanation::{Explanation, Others, Part, PartKind, Predicate, explain};
 pub use field::{Field, FieldKind, Types};
 pub use manifest::{Clause, Column, ColumnSource, Fact, Manifest, Trigger};
 pub use number::{CountTest, FloatTest, IntTest};
@@ -44,33 +46,12 @@ pub struct Plan {
 /// Plans a rule. `source` is the text that the tree's spans point into.
 pub fn plan(rule: &tree::Rule, source: &str) -> Result<Plan, Diagnostic> {
     let mut planner = Planner::new(source);
-    let when = match &rule.when {
-        Some(clause) => Some(planner.condition(&clause.condition)?),
-        None => None,
-    };
-    let mut clauses = Vec::with_capacity(rule.clauses.len());
-    for (kind, clause) in &rule.clauses {
-        clauses.push((*kind, planner.condition(&clause.condition)?));
-    }
-    let manifest = Manifest {
-        id: rule.id.clone(),
-        description: rule.description.clone(),
-        severity: rule.severity,
-        tags: rule.tags.clone(),
-        message: rule.message.clone(),
-        clauses: manifest::clauses(rule, source),
-        columns: planner.fields.columns,
-        constants: planner.fields.constants,
-        triggers: triggers::of(rule),
-    };
-    Ok(Plan {
-        manifest,
-        sets: planner.sets.list,
-        matchers: planner.matchers.list,
-        when,
-        clauses,
-    })
+    let conditions = planner.conditions(rule)?;
+    Ok(planner.finish(rule, conditions))
 }
+
+/// `when` and the clauses of a rule.
+type Conditions = (Option<Condition>, Vec<(tree::ClauseKind, Condition)>);
 
 /// What planning gathers.
 struct Planner<'s> {
@@ -87,6 +68,39 @@ impl<'s> Planner<'s> {
             fields: field::Fields::default(),
             sets: condition::Sets::default(),
             matchers: pattern::Matchers::default(),
+        }
+    }
+
+    fn conditions(&mut self, rule: &tree::Rule) -> Result<Conditions, Diagnostic> {
+        let when = match &rule.when {
+            Some(clause) => Some(self.condition(&clause.condition)?),
+            None => None,
+        };
+        let mut clauses = Vec::with_capacity(rule.clauses.len());
+        for (kind, clause) in &rule.clauses {
+            clauses.push((*kind, self.condition(&clause.condition)?));
+        }
+        Ok((when, clauses))
+    }
+
+    fn finish(self, rule: &tree::Rule, (when, clauses): Conditions) -> Plan {
+        let manifest = Manifest {
+            id: rule.id.clone(),
+            description: rule.description.clone(),
+            severity: rule.severity,
+            tags: rule.tags.clone(),
+            message: rule.message.clone(),
+            clauses: manifest::clauses(rule, self.source),
+            columns: self.fields.columns,
+            constants: self.fields.constants,
+            triggers: triggers::of(rule),
+        };
+        Plan {
+            manifest,
+            sets: self.sets.list,
+            matchers: self.matchers.list,
+            when,
+            clauses,
         }
     }
 }

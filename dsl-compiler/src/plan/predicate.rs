@@ -1,5 +1,7 @@
 //! Predicates over rows: tree to tests, with what static types decide decided.
 
+use std::collections::BTreeSet;
+
 use super::Planner;
 use super::field::{Field, FieldKind, Types};
 use super::number::{CountTest, IntTest};
@@ -45,6 +47,8 @@ pub enum Test {
         /// How many must.
         quantity: Quantity,
     },
+    /// Of an explanation alone: its predicate of this index, which is a function there.
+    Part(u32),
 }
 
 /// The right side of a comparison, of a type that the left side can have.
@@ -111,6 +115,33 @@ impl Test {
         single(parts, true).unwrap_or_else(Test::And)
     }
 
+    /// The columns whose values it compares, or asks for.
+    pub fn columns(&self) -> BTreeSet<u32> {
+        let mut columns = BTreeSet::new();
+        self.gather(&mut columns);
+        columns
+    }
+
+    fn gather(&self, columns: &mut BTreeSet<u32>) {
+        match self {
+            Test::Constant(_) | Test::Part(_) => {}
+            Test::Not(inner) | Test::Items { test: inner, .. } => inner.gather(columns),
+            Test::And(parts) | Test::Or(parts) => {
+                parts.iter().for_each(|part| part.gather(columns));
+            }
+            Test::IsTrue(field)
+            | Test::Present(field)
+            | Test::HasType(field, _)
+            | Test::Compare(field, _, _)
+            | Test::Match(field, _) => {
+                columns.insert(field.column);
+            }
+            Test::Fields(left, _, right) | Test::Texts(left, _, right) => {
+                columns.extend([left.column, right.column]);
+            }
+        }
+    }
+
     /// True where one is.
     pub fn any(tests: Vec<Test>) -> Test {
         let mut parts = Vec::with_capacity(tests.len());
@@ -136,6 +167,7 @@ fn single(mut parts: Vec<Test>, neutral: bool) -> Result<Test, Vec<Test>> {
 }
 
 impl Planner<'_> {
+    /// What a predicate asks of a row.
     pub(super) fn test(&mut self, predicate: &Predicate) -> Result<Test, Diagnostic> {
         Ok(match predicate {
             Predicate::Constant(answer) => Test::Constant(*answer),

@@ -13,6 +13,7 @@ pub(crate) use limits::ID_HELP;
 pub use limits::{MAX_FILE_BYTES, MAX_ID_BYTES, MAX_NESTING, MAX_RULE_BYTES};
 pub(crate) use parser::hint::is_null;
 pub use token::METHOD_WORDS;
+pub(crate) use token::is_word;
 
 use crate::diagnostic::Sink;
 

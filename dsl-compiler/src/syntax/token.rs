@@ -126,6 +126,11 @@ pub(super) fn classify(word: &str) -> Kind {
     Kind::Reserved(reserved)
 }
 
+/// Whether a word can start a name.
+pub(crate) fn is_word(word: &str) -> bool {
+    classify(word) == Kind::Word
+}
+
 /// Words that end a name where `(` or `.where(` follows, those of parts that are not built yet included.
 pub const METHOD_WORDS: &[&str] = &[
     "where",

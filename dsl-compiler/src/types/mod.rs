@@ -17,6 +17,7 @@ mod rule;
 mod steps;
 mod text;
 pub mod tree;
+pub(crate) mod wording;
 
 use crate::diagnostic::{Sink, Span};
 use crate::syntax::ast;

@@ -1,7 +1,9 @@
 //! Runs compiled rules: plans and emits a tree, instantiates the component, lays traces out as a batch, reads findings.
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
+pub mod any;
 pub mod batch;
+pub mod explained;
 pub mod trees;
 
 use std::sync::OnceLock;

@@ -17,7 +17,7 @@ pub fn rule(when: Option<Condition>, clauses: Vec<(ClauseKind, Condition)>) -> R
     Rule {
         id: "a-rule".to_owned(),
         span: diagnostic::Span::default(),
-        declaration: Span::default(),
+        declaration: diagnostic::Span::default(),
         description: String::new(),
         severity: Severity::Medium,
         tags: Vec::new(),

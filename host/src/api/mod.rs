@@ -37,6 +37,7 @@ pub use metrics::FAMILIES;
 pub use state::{ApiCounters, ApiLimits, State};
 
 use crate::ingest::{Counters, Limits, Listens, Server, Shutdown};
+use crate::telemetry::requests::traced;
 
 /// Where the API listens.
 pub const API: Listens = Listens {
@@ -101,6 +102,7 @@ pub async fn serve(listener: TcpListener, state: Arc<State>, limits: Limits, shu
             state.clone(),
             guard::guard,
         ))
+        .layer(axum::middleware::from_fn(traced))
         .with_state(state.clone());
     run(
         app,

@@ -14,6 +14,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+use tracing::Span;
+use tracing::field::Empty;
 
 use crate::engine::Engine;
 use crate::live::{Book, SaveReport};
@@ -55,6 +57,8 @@ struct Pending {
     /// With those of saves that this one overtook.
     changes: Vec<Change>,
     live_after: Duration,
+    /// Of the reload: it ends with the verdict.
+    span: Span,
 }
 
 /// Where the reload thread leaves work for the verdict thread: at most one save.
@@ -106,28 +110,36 @@ impl Reload {
             let due = due.map_or_else(never, |at| {
                 crossbeam_channel::after(at.since(self.clock.now()))
             });
-            let (update, at) = select! {
+            let (update, at, span) = select! {
                 recv(stopped) -> _ => return,
                 recv(self.saved) -> saved => match saved {
-                    Ok(saved) => (self.library.saved(&saved, self.clock.now()), saved.at),
+                    Ok(saved) => {
+                        let span = reload_span();
+                        let look = || self.library.saved(&saved, self.clock.now());
+                        (span.in_scope(look), saved.at, span)
+                    }
                     // The watcher is gone; what is due is still withdrawn.
                     Err(_) => {
                         self.saved = never();
                         continue;
                     }
                 },
-                recv(due) -> _ => (self.library.tick(self.clock.now()), Instant::now()),
+                recv(due) -> _ => {
+                    let update = self.library.tick(self.clock.now());
+                    (update, Instant::now(), reload_span())
+                }
             };
             if update.files.is_empty() && update.changes.is_empty() && update.paths.is_empty() {
                 continue;
             }
             number += 1;
-            self.publish(number, at, update, desk);
+            self.publish(number, at, update, span, desk);
         }
     }
 
-    fn publish(&self, number: u64, at: Instant, mut update: Update, desk: &Desk) {
-        let _span = tracing::info_span!("reload", number).entered();
+    fn publish(&self, number: u64, at: Instant, mut update: Update, span: Span, desk: &Desk) {
+        span.record("number", number);
+        span.record("changes", update.changes.len());
         if !update.changes.is_empty() {
             update.set = Some(self.published.publish(self.library.rules()));
         }
@@ -141,6 +153,7 @@ impl Reload {
             changes: update.changes.clone(),
             update,
             live_after,
+            span,
         };
         if pending.changes.is_empty() {
             self.book.enter(pending.report(None));
@@ -174,7 +187,9 @@ struct Judging {
 impl Judging {
     fn run(mut self) {
         while let Some(pending) = self.desk.take() {
-            let _span = tracing::info_span!("verdict", number = pending.number).entered();
+            let around = &pending.span;
+            let _span =
+                tracing::info_span!(parent: around, "verdict", number = pending.number).entered();
             let kept = self.ring.snapshot();
             let coverage = self.ring.coverage(&kept);
             let verdict = self
@@ -273,6 +288,11 @@ fn merged(first: &[Change], second: &[Change]) -> Vec<Change> {
         |rule: &Option<Arc<crate::engine::Rule>>| rule.as_ref().map(|rule| rule.version.clone());
     all.retain(|change| version(&change.before) != version(&change.after));
     all
+}
+
+/// Around all that a save leads to, up to its verdict.
+fn reload_span() -> Span {
+    tracing::info_span!("reload", number = Empty, changes = Empty)
 }
 
 /// The wall clock at an instant that has just passed.

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::telemetry::log;
+
 /// A command did its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -65,17 +67,20 @@ impl Failure {
 
     /// To stderr; where that is closed there is nobody to tell.
     pub fn print(&self) {
-        let mut stderr = std::io::stderr().lock();
-        let _ = writeln!(stderr, "error: {}", self.what);
-        if let Some(help) = &self.help {
-            let _ = writeln!(stderr, " help: {help}");
+        let help = self.help.as_ref();
+        let help = help.map_or_else(String::new, |help| format!("\n help: {help}"));
+        if log::takes(&format!("error: {}{help}", self.what)) {
+            return;
         }
+        let _ = writeln!(std::io::stderr().lock(), "error: {}{help}", self.what);
     }
 }
 
-/// A line to stderr.
+/// A line to stderr, or to the log, where that is what reads stderr.
 pub fn note(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    if !log::takes(text) {
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
 }
 
 /// Lines to stdout, which is what was asked for: that they can't be written is a failure.

@@ -5,22 +5,24 @@
 
 pub mod check;
 pub mod compile;
+pub mod completions;
+pub mod config;
 pub mod demo;
+pub mod dev;
 pub mod failure;
 pub mod inspect;
+pub mod progress;
 pub mod replay;
 pub mod rules;
 pub mod serve;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 pub use failure::{Failure, Outcome};
 
-/// Which lines of the log are shown: `BETRACE_LOG=debug`, or by module, `BETRACE_LOG=betrace::ingest=debug`.
-const LOG: &str = "BETRACE_LOG";
+use crate::telemetry;
 
 /// Watches OpenTelemetry traces and signals the moment one breaks a rule
 #[derive(Debug, Parser)]
@@ -31,6 +33,7 @@ const LOG: &str = "BETRACE_LOG";
     after_help = "\
 Examples:
   betrace demo                                   see it at work, nothing else needed
+  betrace dev --demo                             write a rule, and see at each save what it does
   betrace check rules/                           are these rules all right?
   betrace replay --rules rules/ traces.jsonl     what would they find in these traces?
   betrace serve --rules rules/                   take OTLP on 4317 and 4318, signals to stdout"
@@ -42,6 +45,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write rules and see, at each save, what they do to the traces of the last minutes
+    Dev(dev::DevArgs),
     /// Take traces over OTLP and run rules over each of them
     Serve(serve::ServeArgs),
     /// Play the traffic of a small web shop into a host and show what breaks
@@ -54,18 +59,28 @@ pub enum Command {
     Inspect(inspect::InspectArgs),
     /// Run rules over recorded traces
     Replay(replay::ReplayArgs),
+    /// Show the settings in effect
+    Config(config::ConfigArgs),
+    /// Print a script with which a shell completes commands and flags
+    Completions(completions::CompletionsArgs),
 }
 
 /// Runs the command of this process's arguments.
 pub fn main() -> ExitCode {
-    log();
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    if !command.has_settings() {
+        telemetry::plain();
+    }
+    let outcome = match command {
+        Command::Dev(args) => dev::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Compile(args) => compile::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Completions(args) => completions::run(&args),
     };
     match outcome {
         Ok(outcome) => outcome.exit_code(),
@@ -76,16 +91,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Sends warnings, and what [`LOG`] asks for, to stderr.
-fn log() {
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())
-        .with_env_var(LOG)
-        .from_env_lossy();
-    let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(ansi)
-        .init();
+impl Command {
+    /// It logs as its settings say, once it has read them.
+    fn has_settings(&self) -> bool {
+        matches!(self, Command::Serve(_) | Command::Dev(_))
+    }
 }

@@ -1,6 +1,6 @@
 //! `betrace replay`: rules over recorded traces, from files or stdin.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::{Args, ValueEnum};
 
 use super::failure::{Failure, Outcome, note};
+use super::progress::Progress;
 use super::rules::{Rules, engine};
 use crate::assemble::limits::{
     LARGEST_MEMORY_BYTES, LARGEST_TRACE_BYTES, Limits, TRACE_BYTES, TRACE_SPANS,
 };
 use crate::assemble::trace::Completion;
-use crate::columns::projection::Table;
 use crate::engine::{Rule, RuleSet};
 use crate::replay::input::{InputError, Source};
 use crate::replay::run::{Options, Replay, Summary};
@@ -74,7 +74,13 @@ pub fn run(args: &ReplayArgs) -> Result<Outcome, Failure> {
     let rules = Rules::load(&engine, &args.rules, Paint::for_stderr().color).some()?;
     let set = Arc::new(RuleSet::new(1, rules.loaded.rules.clone()));
     let format = format(args.format);
-    let stdout = Stream::new("stdout", format, Box::new(std::io::stdout())).until_closed();
+    let progress = Progress::reading(bytes(&args.inputs));
+    let stdout: Box<dyn Write + Send> = if std::io::stdout().is_terminal() {
+        Box::new(progress.beside(std::io::stdout()))
+    } else {
+        Box::new(std::io::stdout())
+    };
+    let stdout = Stream::new("stdout", format, stdout).until_closed();
     let (sink, writer) = start(stdout, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
     let options = Options {
         limits,
@@ -82,7 +88,8 @@ pub fn run(args: &ReplayArgs) -> Result<Outcome, Failure> {
         detected_at: unix_now(),
     };
     let mut replay = Replay::new(engine, set.clone(), options);
-    let read = read(&mut replay, &args.inputs, &sink);
+    let read = read(&mut replay, &args.inputs, &sink, &progress);
+    progress.judging();
     // What came before an input failed is judged all the same.
     let summary = replay.finish(|batch| {
         sink.send(batch);
@@ -95,6 +102,7 @@ pub fn run(args: &ReplayArgs) -> Result<Outcome, Failure> {
     let counters = sink.counters();
     drop(sink);
     let written = writer.finish();
+    progress.end();
     if counters.is_closed() {
         // `head` has seen enough, and whatever was written was found.
         return Ok(Outcome::Found);
@@ -123,10 +131,17 @@ pub fn run(args: &ReplayArgs) -> Result<Outcome, Failure> {
 }
 
 /// Reads all inputs, until one fails or nobody reads the signals any more.
-fn read(replay: &mut Replay, inputs: &[PathBuf], sink: &Sink) -> Result<(), Failure> {
+fn read(
+    replay: &mut Replay,
+    inputs: &[PathBuf],
+    sink: &Sink,
+    progress: &Progress,
+) -> Result<(), Failure> {
     let mut signals = Vec::new();
     for path in inputs {
-        let mut input = Source::new(path).open().map_err(|error| failed(&error))?;
+        let mut input = Source::new(path)
+            .open_counted(progress.counter())
+            .map_err(|error| failed(&error))?;
         let mut spans = false;
         while let Some(chunk) = input.next() {
             let chunk = chunk.map_err(|error| failed(&error))?;
@@ -140,10 +155,15 @@ fn read(replay: &mut Replay, inputs: &[PathBuf], sink: &Sink) -> Result<(), Fail
             }
         }
         if !spans {
-            note(&format!("warning: {} holds no spans", path.display()));
+            progress.say(&format!("warning: {} holds no spans", path.display()));
         }
     }
     Ok(())
+}
+
+/// Bytes of all inputs, if each can say.
+fn bytes(inputs: &[PathBuf]) -> Option<u64> {
+    inputs.iter().map(|path| Source::new(path).size()).sum()
 }
 
 fn failed(error: &InputError) -> Failure {
@@ -263,12 +283,7 @@ fn report(summary: &Summary, set: &RuleSet) {
         said(count, format!("{} {why}", counted(count, "trace")));
     }
     for (unlike, count) in &summary.unlike {
-        let items = match unlike.table {
-            Table::Spans => "span",
-            Table::Events => "event",
-            Table::Links => "link",
-        };
-        let times = counted(*count, items);
+        let times = counted(*count, unlike.table.item());
         said(
             *count,
             format!(

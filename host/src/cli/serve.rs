@@ -2,8 +2,10 @@
 
 use clap::Args;
 
-use super::failure::{Failure, Outcome};
-use crate::config::{Config, Flags, Written};
+use super::failure::{Failure, Outcome, note};
+use crate::config::{self, Flags};
+use crate::telemetry;
+use crate::telemetry::log::Notes;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -21,12 +23,18 @@ pub struct ServeArgs {
 }
 
 pub fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
-    let config = Written::collect(&args.flags, std::env::vars_os())
-        .and_then(|written| Config::validate(&written))
+    let (_, config) = config::load(&args.flags, std::env::vars_os(), &[])
         .map_err(|errors| Failure::of(&errors).help("`betrace serve --help` lists all settings"))?;
     config
         .require_rules()
         .map_err(|error| Failure::of(&error))?;
-    crate::app::serve(&config)?;
+    let telemetry = telemetry::start(&config, Notes::Logged)
+        .map_err(|error| Failure::of(&error).help(error.help()))?;
+    let served = crate::app::serve(&config);
+    let lost = telemetry.stop().lost();
+    if lost > 0 {
+        note(&format!("betrace: own spans that were not sent: {lost}"));
+    }
+    served?;
     Ok(Outcome::Quiet)
 }

@@ -1,11 +1,11 @@
 //! The settings as command line flags, made from the table. Flatten [`Flags`] into a command with clap's derive.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use clap::builder::{OsStringValueParser, PathBufValueParser};
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use clap::builder::{OsStringValueParser, PathBufValueParser, PossibleValue, TypedValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint};
 
 use super::setting::{Group, Kind, Setting};
 use super::settings::SETTINGS;
@@ -36,6 +36,7 @@ impl Args for Flags {
             .long("config")
             .value_name("FILE")
             .value_parser(PathBufValueParser::new())
+            .value_hint(ValueHint::FilePath)
             .help("A configuration file in TOML; flags and the environment (`BETRACE_...`) are stronger");
         SETTINGS
             .iter()
@@ -76,15 +77,45 @@ fn argument(setting: &'static Setting) -> Arg {
     let argument = Arg::new(setting.name)
         .long(setting.name)
         .value_name(value_name(setting.kind))
-        .value_parser(OsStringValueParser::new())
         // Text is read when all places are known, so that errors are alike for all of them.
         .help(format!("{about} [default: {}]", setting.default))
         .help_heading(setting.group.title())
         // `-h` is for a first look, `--help` for everything.
         .hide_short_help(!matches!(setting.group, Group::General | Group::Assembly));
     match setting.kind {
-        Kind::Paths => argument.num_args(1..).action(ArgAction::Append),
-        _ => argument,
+        Kind::Paths => argument
+            .value_parser(OsStringValueParser::new())
+            .value_hint(ValueHint::AnyPath)
+            .num_args(1..)
+            .action(ArgAction::Append),
+        Kind::Choice { of } => argument.value_parser(Words(of)),
+        Kind::Signals => argument
+            .value_parser(OsStringValueParser::new())
+            .value_hint(ValueHint::FilePath),
+        _ => argument
+            .value_parser(OsStringValueParser::new())
+            .value_hint(ValueHint::Other),
+    }
+}
+
+/// Takes any text, and tells help and shells which make sense.
+#[derive(Clone, Copy, Debug)]
+struct Words(&'static [&'static str]);
+
+impl TypedValueParser for Words {
+    type Value = OsString;
+
+    fn parse_ref(
+        &self,
+        _: &Command,
+        _: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<OsString, clap::Error> {
+        Ok(value.to_owned())
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.0.iter().map(PossibleValue::new)))
     }
 }
 

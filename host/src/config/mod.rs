@@ -11,6 +11,7 @@ mod page;
 mod parse;
 mod setting;
 mod settings;
+mod show;
 mod suggest;
 mod validated;
 mod written;
@@ -23,11 +24,32 @@ pub use page::table;
 pub use parse::{duration, size};
 pub use setting::{Group, Kind, Setting};
 pub use settings::SETTINGS;
+pub use show::{Effective, effective, json, toml};
 pub use suggest::nearest;
 pub use validated::{Config, LogFormat, SignalsTarget};
 pub use written::{Origin, Written};
 
+use std::ffi::OsString;
 use std::path::PathBuf;
+
+/// Reads the settings from all places, and `defaults` where a command has its own. Says all that is wrong with them: what
+/// can't be read of a file keeps no mistake of the others quiet.
+pub fn load(
+    flags: &Flags,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    defaults: &[(&str, &str)],
+) -> Result<(Written, Config), ConfigErrors> {
+    let (mut written, mut errors) = Written::gather(flags, environment);
+    for (name, text) in defaults {
+        written = written.or_default(name, text);
+    }
+    match Config::validate(&written) {
+        Ok(config) if errors.is_empty() => return Ok((written, config)),
+        Ok(_) => {}
+        Err(more) => errors.extend(more.0),
+    }
+    Err(ConfigErrors(errors))
+}
 
 /// What is wrong with the configuration.
 #[derive(Debug, thiserror::Error)]

@@ -39,7 +39,7 @@ fn range(setting: &Setting) -> String {
             .map(|word| format!("`{word}`"))
             .collect::<Vec<_>>()
             .join(", "),
-        (Kind::Endpoint, _) => "a URL, `off`".to_owned(),
+        (Kind::Endpoint, _) => "`http://host:port`, `off`".to_owned(),
         (kind, Some((least, most))) => format!("{}, {}", kind.show(least), kind.show(most)),
         (_, None) => String::new(),
     }

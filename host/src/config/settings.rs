@@ -66,6 +66,15 @@ pub const SETTINGS: &[Setting] = &[
         "where the host's own traces go by OTLP/gRPC, such as `http://collector:4317`; never to itself",
     ),
     general(
+        "traces-queue",
+        Kind::Count {
+            least: 1,
+            most: 1_000_000,
+        },
+        "2048",
+        "own spans that wait to be sent; past it they are dropped and counted, as a slow endpoint must not cost memory",
+    ),
+    general(
         "workers",
         Kind::AutoCount {
             least: 1,

@@ -4,6 +4,8 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::Uri;
+
 use super::setting::{Kind, Setting};
 use super::written::{Entry, Origin, Written};
 use super::{ConfigError, ConfigErrors, parse};
@@ -22,8 +24,9 @@ pub struct Config {
     pub api: Option<String>,
     pub health: Option<String>,
     pub log_format: LogFormat,
-    /// An `http` URL.
-    pub traces_endpoint: Option<String>,
+    /// `http`, a host and a port, and nothing else.
+    pub traces_endpoint: Option<Uri>,
+    pub traces_queue: usize,
     pub workers: usize,
 
     pub settle: Duration,
@@ -220,6 +223,7 @@ impl Reader<'_> {
             health: self.address("health"),
             log_format: self.read("log-format", read_log_format).unwrap_or_default(),
             traces_endpoint: self.read("traces-endpoint", read_endpoint).flatten(),
+            traces_queue: self.number("traces-queue"),
             workers,
 
             settle: self.duration("settle"),
@@ -400,19 +404,30 @@ fn not_a_choice(setting: &Setting, text: &str) -> String {
     format!("`{text}` is not one of {}", words.join(", "))
 }
 
-fn read_endpoint(_: &Setting, text: &str) -> Result<Option<String>, String> {
+/// The port is not left to a default: `http` and OTLP/gRPC have different ones.
+fn read_endpoint(_: &Setting, text: &str) -> Result<Option<Uri>, String> {
     if text == "off" {
         return Ok(None);
     }
-    let url: Option<http::Uri> = text.parse().ok();
-    match url {
-        Some(url) if url.scheme_str() == Some("http") && url.host().is_some() => {
-            Ok(Some(text.to_owned()))
-        }
-        _ => Err(format!(
-            "`{text}` is not an endpoint: write a URL such as `http://127.0.0.1:4317`, or `off`"
-        )),
+    let uri = text.parse::<Uri>().ok();
+    if uri.as_ref().and_then(Uri::scheme_str) == Some("https") {
+        return Err(format!(
+            "`{text}` is not an endpoint that can be reached: TLS is not built in, so write the `http://` URL of a Collector nearby"
+        ));
     }
+    let is_plain = |uri: &Uri| {
+        uri.scheme_str() == Some("http")
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && uri.port_u16().is_some_and(|port| port > 0)
+            && uri
+                .authority()
+                .is_some_and(|authority| !authority.as_str().contains('@'))
+            && uri.path() == "/"
+            && uri.query().is_none()
+    };
+    uri.filter(is_plain).map(Some).ok_or_else(|| {
+        format!("`{text}` is not an endpoint: write `http://host:port`, such as `http://127.0.0.1:4327`, or `off`")
+    })
 }
 
 fn read_duration(setting: &Setting, text: &str) -> Result<Duration, String> {

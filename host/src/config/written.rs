@@ -44,23 +44,37 @@ impl Written {
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigErrors> {
+        match Self::gather(flags, environment) {
+            (written, errors) if errors.is_empty() => Ok(written),
+            (_, errors) => Err(ConfigErrors(errors)),
+        }
+    }
+
+    /// As [`collect`](Written::collect), with whatever was right beside what was wrong.
+    pub(super) fn gather(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> (Self, Vec<ConfigError>) {
         let environment: BTreeMap<OsString, OsString> = environment
             .into_iter()
             .filter(|(name, value)| is_ours(name) && !value.is_empty())
             .collect();
         let mut written = Self::default();
+        let mut errors = Vec::new();
         let file = flags
             .config()
             .map(Path::to_owned)
             .or_else(|| environment.get(&config_variable()).map(PathBuf::from));
-        if let Some(path) = file {
-            written.read_file(&path)?;
+        if let Some(path) = file
+            && let Err(wrong) = written.read_file(&path)
+        {
+            errors.extend(wrong.0);
         }
         written.read_environment(&environment);
         for (setting, texts) in flags.given() {
             written.set(setting, texts.to_vec(), Origin::Flag);
         }
-        Ok(written)
+        (written, errors)
     }
 
     /// Writes a default of its own, for a command that has one, where nothing else was written.
@@ -99,6 +113,12 @@ impl Written {
 
     pub(super) fn get(&self, name: &str) -> Option<&Entry> {
         self.entries.get(name)
+    }
+
+    /// Where a setting comes from.
+    pub fn origin(&self, setting: &Setting) -> &Origin {
+        self.get(setting.name)
+            .map_or(&Origin::Default, |entry| &entry.origin)
     }
 
     fn set(&mut self, setting: &'static Setting, texts: Vec<OsString>, origin: Origin) {

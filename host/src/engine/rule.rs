@@ -218,9 +218,7 @@ impl Rule {
     }
 
     pub(super) fn instance(self: &Arc<Self>, engine: &Engine) -> Result<Instance, StartError> {
-        let instance = Instance::start(engine, &self.pre)?;
-        self.counters.instance_made();
-        Ok(instance)
+        Instance::start(engine, &self.pre)
     }
 }
 

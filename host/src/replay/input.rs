@@ -95,20 +95,47 @@ impl Source {
         }
     }
 
-    pub fn open(&self) -> Result<Input, InputError> {
+    /// Bytes of it, where that is known before it is read.
+    pub fn size(&self) -> Option<u64> {
         match self {
-            Source::Stdin => Input::new("stdin", io::stdin()),
+            Source::Stdin => None,
+            Source::File(path) => {
+                let metadata = std::fs::metadata(path).ok()?;
+                metadata.is_file().then_some(metadata.len())
+            }
+        }
+    }
+
+    pub fn open(&self) -> Result<Input, InputError> {
+        self.open_counted(|_| {})
+    }
+
+    /// As [`open`](Source::open); `count` is told of all bytes that are read, as they lie in the file.
+    pub fn open_counted(&self, count: impl FnMut(u64) + 'static) -> Result<Input, InputError> {
+        match self {
+            Source::Stdin => Input::new("stdin", Counted(io::stdin(), count)),
             Source::File(path) => {
                 let input = path.display().to_string();
                 if path.is_dir() {
                     return Err(InputError::Folder { input });
                 }
                 match File::open(path) {
-                    Ok(file) => Input::new(&input, file),
+                    Ok(file) => Input::new(&input, Counted(file, count)),
                     Err(source) => Err(InputError::Read { input, source }),
                 }
             }
         }
+    }
+}
+
+/// Tells of the bytes that are read through it.
+struct Counted<R, C>(R, C);
+
+impl<R: Read, C: FnMut(u64)> Read for Counted<R, C> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        (self.1)(read as u64);
+        Ok(read)
     }
 }
 

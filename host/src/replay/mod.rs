@@ -9,6 +9,7 @@ pub mod coverage;
 pub mod diff;
 pub mod input;
 pub mod kept;
+pub mod recorded;
 pub mod ring;
 #[cfg(feature = "engine")]
 pub mod run;

@@ -203,13 +203,16 @@ pub(super) struct Loading<'a> {
 impl Loading<'_> {
     /// Each thread takes the next file that none has taken.
     pub(super) fn all(&self, files: &[SourceFile]) -> Vec<OfFile> {
+        let around = tracing::Span::current();
         let next = AtomicUsize::new(0);
         let done = Mutex::new(Vec::with_capacity(files.len()));
         let work = || {
             loop {
                 let index = next.fetch_add(1, Relaxed);
                 let Some(file) = files.get(index) else { break };
-                let loaded = self.file(file);
+                let span =
+                    tracing::info_span!(parent: &around, "compile", file = %file.path.display());
+                let loaded = span.in_scope(|| self.file(file));
                 let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                 done.push((index, loaded));
             }

@@ -12,6 +12,7 @@ pub mod judge;
 mod of_engine;
 pub mod outline;
 pub mod rule;
+pub mod shrink;
 pub mod stamp;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};

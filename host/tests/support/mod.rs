@@ -70,14 +70,14 @@ impl Serve {
                     serve.greeting.join("\n")
                 )
             });
-            if let Some(address) = line.strip_prefix("betrace: OTLP/gRPC on ") {
-                serve.grpc = address.to_owned();
+            if let Some(address) = after(&line, "betrace: OTLP/gRPC on ") {
+                serve.grpc = address;
             }
-            if let Some(address) = line.strip_prefix("betrace: the API on ") {
-                serve.api = address.to_owned();
+            if let Some(address) = after(&line, "betrace: the API on ") {
+                serve.api = address;
             }
-            if let Some(address) = line.strip_prefix("betrace: OTLP/HTTP on ") {
-                serve.http = address.to_owned();
+            if let Some(address) = after(&line, "betrace: OTLP/HTTP on ") {
+                serve.http = address;
             }
             serve.greeting.push(line);
         }
@@ -152,10 +152,17 @@ impl Drop for Serve {
     }
 }
 
+/// The word behind `text` in a line of the log, be that text or JSON.
+fn after(line: &str, text: &str) -> Option<String> {
+    let (_, rest) = line.split_once(text)?;
+    rest.split('"').next().map(str::to_owned)
+}
+
 /// The binary of this build with these arguments.
 pub fn betrace(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_betrace"));
-    command.args(arguments);
+    // As at a terminal: these tests read what a person does.
+    command.args(arguments).env("BETRACE_LOG_FORMAT", "text");
     command
 }
 
