@@ -58,6 +58,10 @@ pub(super) fn write(
         }
     }
     page.text(0, Style::Faint, &coverage(&verdict.coverage, report), LINES);
+    if verdict.out_of_time {
+        let text = "warning: the time for this was up before all of them were tried";
+        page.text(0, Style::Bad, text, LINES);
+    }
 }
 
 /// Without traces all that can be said is what is in force.
