@@ -98,6 +98,9 @@ fn judged(id: &str, change: ChangeKind) -> RuleVerdict {
         unchanged: 0,
         unjudged: 0,
         fault: None,
+        unjudged_before: 0,
+        fault_before: None,
+        facts: Vec::new(),
         unlike: Vec::new(),
         silence: None,
     }
@@ -113,7 +116,11 @@ fn verdict(rules: Vec<RuleVerdict>) -> Option<Verdict> {
         operations: 31,
         operations_seen: 31,
     };
-    Some(Verdict { rules, coverage })
+    Some(Verdict {
+        rules,
+        coverage,
+        out_of_time: false,
+    })
 }
 
 fn emission(fault: usize, names: &[&str]) -> Emission {

@@ -58,6 +58,10 @@ pub(super) fn write(
         }
     }
     page.text(0, Style::Faint, &coverage(&verdict.coverage, report), LINES);
+    if verdict.out_of_time {
+        let text = "warning: the time for this was up before all of them were tried";
+        page.text(0, Style::Bad, text, LINES);
+    }
 }
 
 /// Without traces all that can be said is what is in force.
@@ -204,19 +208,18 @@ fn relabelled(change: &Change) -> Vec<String> {
     let (Some(before), Some(after)) = (&change.before, &change.after) else {
         return Vec::new();
     };
-    let severity = |rule: &Rule| rule.manifest.severity.name().to_owned();
-    let tags = |rule: &Rule| format!("[{}]", rule.manifest.tags.join(", "));
-    let message = |rule: &Rule| format!("\"{}\"", rule.manifest.message);
-    let labels: [(&str, &dyn Fn(&Rule) -> String); 3] = [
-        ("severity", &severity),
-        ("tags", &tags),
-        ("message", &message),
-    ];
-    labels
-        .iter()
-        .map(|(name, of)| (name, of(before), of(after)))
-        .filter(|(_, before, after)| before != after)
-        .map(|(name, before, after)| format!("{name}: {before} → {after}"))
+    let labels = |rule: &Rule| {
+        let manifest = &rule.manifest;
+        [
+            ("severity", manifest.severity.name().to_owned()),
+            ("tags", format!("[{}]", manifest.tags.join(", "))),
+            ("message", format!("\"{}\"", manifest.message)),
+        ]
+    };
+    let pairs = labels(before).into_iter().zip(labels(after));
+    pairs
+        .filter(|((_, before), (_, after))| before != after)
+        .map(|((name, before), (_, after))| format!("{name}: {before} → {after}"))
         .collect()
 }
 
