@@ -276,7 +276,13 @@ impl Page {
         let left = " ".repeat(2 + VALUE + indent + 2);
         let room = self.width.saturating_sub(left.len());
         for span in part.spans.iter().take(DECIDING_SPANS) {
-            let line = clean(&span_line(span), room);
+            let mut line = span_line(span);
+            for field in part.fields.iter().filter(|field| field.missing > 0) {
+                if !span.fields.0.iter().any(|(name, _)| *name == field.field) {
+                    line.push_str(&format!("  {} missing", field.field));
+                }
+            }
+            let line = clean(&line, room);
             let line = format!("{left}{}", self.paint.paint(Style::Doubtful, &line));
             self.line(&line);
         }
