@@ -1,0 +1,207 @@
+//! Why a rule fired or did not, asked of a host that runs and of a recording, with the real binary.
+#![cfg(feature = "engine")]
+
+mod support;
+
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::{Value, json};
+use support::{Serve, betrace};
+
+const RULES: &str = "\
+rule charge-needs-check {
+  when   { payment.charge_card.where(amount > 1000) }
+  always { payment.fraud_check }
+}
+rule text-amount { detect { payment.charge_card.where(amount == '1500') } }
+";
+
+/// A rule folder.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("payment.betrace"), RULES).expect("a file");
+    folder
+}
+
+/// A request with a charge and no check.
+fn charge(trace: u32, amount: Value) -> Value {
+    let span = |id: u32, parent: &str, name: &str, attributes: Value| {
+        json!({"traceId": format!("{trace:032x}"), "spanId": format!("{id:016x}"), "parentSpanId": parent, "name": name,
+               "startTimeUnixNano": "1700000000000000000", "endTimeUnixNano": "1700000000120000000", "attributes": attributes})
+    };
+    let root = format!("{:016x}", 1);
+    let amount = json!([{"key": "amount", "value": amount}]);
+    json!({"resourceSpans": [{
+        "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "payment"}}]},
+        "scopeSpans": [{"spans": [
+            span(1, "", "POST /pay", json!([])),
+            span(2, &root, "payment.charge_card", amount),
+        ]}],
+    }]})
+}
+
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    let output: Output = betrace(arguments).output().expect("the binary was built");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (
+        output.status.code().expect("a code"),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("text")
+}
+
+fn id(trace: u32) -> String {
+    format!("{trace:032x}")
+}
+
+#[test]
+fn a_host_says_why() {
+    let folder = folder();
+    let rules = path(folder.path());
+    let serve = Serve::start(&["--rules", rules, "--settle", "1ms", "--workers", "1"]);
+    serve.post(
+        "application/json",
+        charge(1, json!({"intValue": "1500"}))
+            .to_string()
+            .as_bytes(),
+    );
+    serve.signal();
+    let ask = |rule: &str, trace: &str, more: &[&str]| {
+        let arguments = [&["explain", rule, trace, "--api", &serve.api], more].concat();
+        run(&arguments)
+    };
+    let (code, out, err) = ask("charge-needs-check", &id(1), &[]);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.starts_with("FIRES  charge-needs-check"), "{out}");
+    assert!(
+        out.contains("`always` is broken: no span is named `payment.fraud_check`"),
+        "{out}"
+    );
+    let (code, out, _) = ask("text-amount", &id(1), &["--json"]);
+    let explanation: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, &explanation["outcome"]), (0, &json!("quiet")));
+    let whereabouts = &explanation["whereabouts"];
+    assert_eq!(
+        (
+            &whereabouts["state"],
+            &whereabouts["completion"],
+            &whereabouts["late"]
+        ),
+        (&json!("judged"), &json!("root"), &json!(0))
+    );
+    let reason = explanation["explained"]["reasons"][0]["text"].as_str();
+    let reason = reason.expect("a reason");
+    assert!(
+        reason.contains("`amount` was int in 1 of 1 span"),
+        "{reason}"
+    );
+
+    let (code, _, err) = ask("charge-need-check", &id(1), &[]);
+    assert_eq!(code, 2);
+    assert!(err.contains("did you mean `charge-needs-check`?"), "{err}");
+    let (code, out, err) = ask("text-amount", &id(9), &[]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.contains("no span of this trace has come"), "{err}");
+    let (code, _, err) = ask("text-amount", "12", &[]);
+    assert!(code == 2 && err.contains("32 hexadecimal digits"), "{err}");
+    serve.terminate();
+}
+
+#[test]
+fn a_trace_that_is_open_or_not_kept_is_said_to_be_so() {
+    let folder = folder();
+    let rules = path(folder.path());
+    let bounds = ["--ring-memory", "0", "--ring-signalled", "0"];
+    let start = |settle: &str| {
+        let serve = Serve::start(&[&["--rules", rules, "--settle", settle], &bounds[..]].concat());
+        let request = charge(1, json!({"intValue": "1500"}));
+        serve.post("application/json", request.to_string().as_bytes());
+        serve
+    };
+    let ask = |serve: &Serve| run(&["explain", "text-amount", &id(1), "--api", &serve.api]);
+
+    let serve = start("10m");
+    let (code, _, err) = ask(&serve);
+    assert_eq!(code, 2);
+    assert!(err.contains("still open: 2 spans so far"), "{err}");
+    serve.terminate();
+
+    let serve = start("1ms");
+    serve.signal();
+    let (code, _, err) = ask(&serve);
+    assert_eq!(code, 2);
+    assert!(
+        err.contains("was judged") && err.contains("not kept any more"),
+        "{err}"
+    );
+    assert!(err.contains("--ring-memory"), "{err}");
+    serve.terminate();
+}
+
+#[test]
+fn a_recording_says_why_and_what_it_left_out() {
+    let folder = folder();
+    let rules = path(folder.path());
+    let recording = folder.path().join("traces.jsonl");
+    let traces = (1..=9).map(|trace| charge(trace, json!({"intValue": (trace * 200).to_string()})));
+    let lines: Vec<String> = traces.map(|trace| trace.to_string()).collect();
+    std::fs::write(&recording, lines.join("\n")).expect("a file");
+    let recording = path(&recording);
+    let replay = |more: &[&str]| {
+        run(&[
+            &["replay", "--rules", rules, "--explain"],
+            more,
+            &[recording],
+        ]
+        .concat())
+    };
+    let (code, out, err) = replay(&["--format", "text", "--most", "2"]);
+    assert_eq!(code, 1, "{err}");
+    assert_eq!(out.matches("FIRES  charge-needs-check").count(), 2, "{out}");
+    assert_eq!(
+        out.matches("DOES NOT FIRE  text-amount").count(),
+        2,
+        "{out}"
+    );
+    assert!(
+        err.contains("charge-needs-check: left out 2 traces that it fires on, 5 traces that it does not fire on"),
+        "{err}"
+    );
+
+    let one = id(2);
+    let (code, out, err) = replay(&[
+        "--rule",
+        "charge-needs-check",
+        "--trace",
+        &one,
+        "--format",
+        "json",
+    ]);
+    assert_eq!(code, 0, "{err}");
+    let explanation: Value = serde_json::from_str(&out).expect("one object");
+    assert_eq!(
+        (
+            &explanation["trace_id"],
+            &explanation["outcome"],
+            &explanation["whereabouts"]
+        ),
+        (&json!(one), &json!("quiet"), &json!({"state": "recorded"}))
+    );
+    assert!(out.contains("`amount` was 400"), "{out}");
+
+    let (code, _, err) = replay(&["--trace", &id(77)]);
+    assert!(
+        code == 2 && err.contains("no input holds the trace"),
+        "{err}"
+    );
+    let (code, _, err) = replay(&["--rule", "charge-needs-chek"]);
+    assert!(
+        code == 2 && err.contains("did you mean `charge-needs-check`?"),
+        "{err}"
+    );
+}
