@@ -9,6 +9,7 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod dev;
+pub mod explain;
 pub mod failure;
 pub mod inspect;
 pub mod progress;
@@ -36,6 +37,8 @@ Examples:
   betrace dev --demo                             write a rule, and see at each save what it does
   betrace check rules/                           are these rules all right?
   betrace replay --rules rules/ traces.jsonl     what would they find in these traces?
+  betrace explain fraud-check 4bf92f3577b34da6a3ce929d0e0e4736
+                                                 why did this rule fire on that trace, or not?
   betrace serve --rules rules/                   take OTLP on 4317 and 4318, signals to stdout"
 )]
 pub struct Cli {
@@ -59,6 +62,8 @@ pub enum Command {
     Inspect(inspect::InspectArgs),
     /// Run rules over recorded traces
     Replay(replay::ReplayArgs),
+    /// Ask a running host why a rule fired on a trace, or did not
+    Explain(explain::ExplainArgs),
     /// Show the settings in effect
     Config(config::ConfigArgs),
     /// Print a script with which a shell completes commands and flags
@@ -79,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Compile(args) => compile::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completions(args) => completions::run(&args),
     };

@@ -10,6 +10,7 @@ mod bindings;
 pub mod candidates;
 pub mod counters;
 mod deadline;
+pub mod explain;
 pub mod fault;
 mod finding;
 mod gather;
@@ -30,6 +31,7 @@ mod warm;
 pub mod worker;
 
 pub use counters::{Counters, Counts};
+pub use explain::Explainer;
 pub use fault::FaultKind;
 pub use finding::{Finding, Value};
 pub use limits::{EngineLimits, LimitsError};

@@ -7,6 +7,8 @@
 pub mod coverage;
 #[cfg(feature = "engine")]
 pub mod diff;
+#[cfg(feature = "engine")]
+pub mod explain;
 pub mod input;
 pub mod kept;
 pub mod recorded;

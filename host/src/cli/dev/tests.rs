@@ -365,7 +365,7 @@ fn traces_that_there_was_no_time_for_are_told() {
     some.out_of_time = true;
     let drawn = render(&report(vec![file("slow.betrace")], Some(some)));
     assert!(
-        drawn.contains("there was no time for the oldest of them"),
+        drawn.contains("the time for this was up before all of them were tried"),
         "{drawn}"
     );
 }

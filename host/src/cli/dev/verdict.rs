@@ -56,8 +56,8 @@ pub(super) fn write(
     }
     page.text(0, Style::Faint, &coverage(&verdict.coverage, report), LINES);
     if verdict.out_of_time {
-        let text = "there was no time for the oldest of them";
-        page.text(0, Style::Doubtful, text, LINES);
+        let text = "warning: the time for this was up before all of them were tried";
+        page.text(0, Style::Bad, text, LINES);
     }
 }
 
