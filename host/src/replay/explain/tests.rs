@@ -5,6 +5,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::span::Event;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 
@@ -16,6 +17,7 @@ use crate::engine::{EngineLimits, RuleSource};
 use crate::otlp::request::Request;
 use crate::otlp::scan::Scan;
 use crate::replay::kept::Judgement;
+use crate::replay::verdict::Silence;
 use crate::sinks::paint::Paint;
 use crate::time::Time;
 
