@@ -500,7 +500,7 @@ fn shop_traffic(seed: u64) -> Vec<ExportTraceServiceRequest> {
         exporters.add(record(&fault.happen(&mut random), START, &mut random));
     }
     let mut requests = exporters.flush_all();
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         // A service whose spans never come: its traces lack parents, and some a root.
         requests.remove(seed as usize / 2 % requests.len());
     }

@@ -52,8 +52,8 @@ pub(super) fn base_of(parts: &[Part], part: usize) -> Option<usize> {
             let beside = children(parts, parent).into_iter();
             let before = beside.filter(|&other| other < at);
             return before
-                .filter(|&other| parts.get(other).is_some_and(|p| p.kind == PartKind::Base))
-                .last();
+                .rev()
+                .find(|&other| parts.get(other).is_some_and(|p| p.kind == PartKind::Base));
         }
         at = parent;
     }

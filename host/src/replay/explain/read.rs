@@ -222,14 +222,12 @@ impl Reading<'_> {
                 continue;
             }
             let base = base_of(answered.parts, index).or_else(|| {
-                let below = children(answered.parts, index).into_iter();
-                below
-                    .filter(|&child| {
-                        answered
-                            .part(child)
-                            .is_some_and(|(part, _)| part.kind == PartKind::Base)
-                    })
-                    .next()
+                let mut below = children(answered.parts, index).into_iter();
+                below.find(|&child| {
+                    answered
+                        .part(child)
+                        .is_some_and(|(part, _)| part.kind == PartKind::Base)
+                })
             });
             let base = base.and_then(|base| answered.part(base));
             let view = explained.parts.iter().find(|v| v.index as usize == index);
