@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crossbeam_channel::bounded;
 use tokio::net::TcpListener;
@@ -35,6 +36,7 @@ use crate::live::{Book, SaveReport};
 use crate::pipeline::Judge;
 use crate::pipeline::thread::{Ask, Clock, ShardThread, Shown};
 use crate::replay::ring::{Ring, RingLimits};
+use crate::replay::trial::Trial;
 use crate::rules::Published;
 use crate::signal::judge::Unfinished;
 use crate::sinks::format::Format;
@@ -139,19 +141,20 @@ impl Host {
         let api = address(beside.api.as_ref());
         let health = address(beside.health.as_ref());
 
-        let clock = match &source {
-            Source::Fixed(_) => Clock::start(),
-            Source::Watched(watched) => watched.clock,
-        };
-        let first = match &source {
-            Source::Fixed(rules) => rules.clone(),
-            Source::Watched(watched) => watched.library.rules(),
+        let (first, ring, book, clock) = match &source {
+            Source::Fixed(rules) => (rules.clone(), ring(config), Arc::default(), Clock::start()),
+            Source::Watched(watched) => (
+                watched.library.rules(),
+                watched.ring.clone(),
+                watched.book.clone(),
+                watched.clock,
+            ),
         };
         let mut live = Live {
             engine: engine.clone(),
             rules: Arc::new(Published::new(first)),
-            ring: Arc::new(Ring::new(&ring_limits(config), config.workers)),
-            book: Arc::new(Book::default()),
+            ring,
+            book,
             recent: Arc::new(Recent::new(
                 config.recent_signals,
                 config.recent_bytes,
@@ -308,13 +311,7 @@ impl Host {
 pub fn serve(config: &Config) -> Result<(), Failure> {
     let stop = Signals::take()?;
     let start = tracing::info_span!("start").entered();
-    let engine = Engine::new(engine_limits(config))
-        .map(Arc::new)
-        .map_err(|error| {
-            Failure::of(&error).help(
-                "is memory or address space limited (`ulimit -v`)? fewer `--workers` take less",
-            )
-        })?;
+    let engine = self::engine(config)?;
     let watched = Watched::open(config, &engine)?.some()?;
     let count = watched.library.rules().len() as u64;
     let target = match &config.signals {
@@ -366,16 +363,24 @@ impl Drop for Alarm {
     }
 }
 
-/// Starts what follows the files, and tells of what was loaded first.
+/// Starts what follows the files, and tells of what was loaded first, and of what it does to traces that are kept already.
 fn reload(live: &Live, watched: Watched) -> std::io::Result<Reloading> {
     live.book.stand(watched.library.statuses());
+    let started = Instant::now();
+    let kept = live.ring.snapshot();
+    let verdict = (!kept.is_empty()).then(|| {
+        let mut trial = Trial::new(live.engine.clone());
+        let coverage = live.ring.coverage(&kept);
+        let never = AtomicBool::new(false);
+        trial.judge(&watched.update.changes, &kept, coverage, &never)
+    });
     live.book.enter(SaveReport {
         number: 1,
         saved_at: Clock::unix_ns(),
         update: watched.update,
         live_after: watched.took,
-        verdict: None,
-        verdict_after: watched.took,
+        verdict: verdict.flatten(),
+        verdict_after: watched.took + started.elapsed(),
     });
     Reload {
         library: watched.library,
@@ -389,13 +394,24 @@ fn reload(live: &Live, watched: Watched) -> std::io::Result<Reloading> {
     .start(watched.watch)
 }
 
-fn ring_limits(config: &Config) -> RingLimits {
-    RingLimits {
+/// The engine of a host.
+pub fn engine(config: &Config) -> Result<Arc<Engine>, Failure> {
+    let engine = Engine::new(engine_limits(config));
+    engine.map(Arc::new).map_err(|error| {
+        Failure::of(&error)
+            .help("is memory or address space limited (`ulimit -v`)? fewer `--workers` take less")
+    })
+}
+
+/// An empty ring of a host.
+fn ring(config: &Config) -> Arc<Ring> {
+    let limits = RingLimits {
         memory: config.ring_memory,
         signalled: config.ring_signalled,
         turnover: config.ring_turnover,
         operations: config.ring_operations,
-    }
+    };
+    Arc::new(Ring::new(&limits, config.workers))
 }
 
 fn listen(
@@ -417,7 +433,7 @@ fn address(listener: Option<&TcpListener>) -> Option<SocketAddr> {
 }
 
 /// The bounds of one shard.
-fn limits(config: &Config) -> Limits {
+pub fn limits(config: &Config) -> Limits {
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     Limits {
         settle: config.settle,

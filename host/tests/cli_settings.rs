@@ -188,10 +188,7 @@ fn off_a_terminal_a_served_host_logs_nothing_but_json() {
     std::fs::write(&good, "when { a } always { b }\n").expect("it is written");
     std::fs::write(folder.path().join("bad.betrace"), "when {\n").expect("it is written");
     let rules = folder.path().to_str().expect("text");
-    let serve = Serve::with_environment(
-        &["--rules", rules, "--api", "off"],
-        &[("BETRACE_LOG_FORMAT", "auto")],
-    );
+    let serve = Serve::with_environment(&["--rules", rules], &[("BETRACE_LOG_FORMAT", "auto")]);
     let greeting = serve.greeting.clone();
     let (_, rest, status) = serve.terminate();
     assert!(status.success(), "{rest:?}");

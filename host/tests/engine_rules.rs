@@ -186,7 +186,7 @@ fn a_pool_that_others_fill_evicts_and_finds_all_the_same() {
     // Two workers where the pool was made for one: the second meets a full pool and gives back its own.
     let engine = engine_with(EngineLimits {
         workers: 1,
-        warm_instances: 40,
+        warm_instances: 72,
         ..EngineLimits::for_workers(1)
     });
     let rules: Vec<_> = (0..104).map(|_| load(&engine, "name", &bypass())).collect();
@@ -202,7 +202,7 @@ fn a_pool_that_others_fill_evicts_and_finds_all_the_same() {
             second.warm_instances(),
             third.warm_instances()
         ),
-        (40, 40, 24)
+        (72, 72, 56)
     );
     assert!(
         rules

@@ -233,7 +233,7 @@ fn a_served_host_tells_of_its_start_and_of_each_reload() {
     std::fs::write(&file, rule("first")).expect("it is written");
     let endpoint = endpoint.to_string();
     let serve = Serve::with_environment(
-        &["--rules", path(folder.path()), "--api", "off"],
+        &["--rules", path(folder.path())],
         &[("BETRACE_TRACES_ENDPOINT", &endpoint)],
     );
     let new = folder.path().join("new");
@@ -245,6 +245,8 @@ fn a_served_host_tells_of_its_start_and_of_each_reload() {
         assert_eq!(service, "betrace");
         spans.extend(more);
     }
+    let rules = format!("http://{}/api/v1/rules", serve.api);
+    ureq::get(&rules).call().expect("an answer");
     let (_, stderr, status) = serve.terminate();
     assert!(status.success(), "{stderr:?}");
     assert!(
@@ -260,6 +262,7 @@ fn a_served_host_tells_of_its_start_and_of_each_reload() {
     let reload = reload.expect("the verdict is part of a reload");
     assert_eq!(reload.name, "reload");
     assert_eq!(attribute(reload, "changes"), "1", "the other goes later");
+    named(&spans, "GET /api/v1/rules");
     for around in [named(&spans, "start"), reload] {
         let compile =
             |span: &&Span| span.name == "compile" && span.parent_span_id == around.span_id;

@@ -60,17 +60,12 @@ fn kind(kind: PartKind) -> &'static str {
 }
 
 impl<'p> Emitter<'p> {
-    /// Emits the functions of all predicates.
+    /// Emits the functions of all predicates, each behind those that it asks.
     pub(super) fn predicates(&mut self, predicates: &[Predicate]) {
-        // A predicate asks those below it, which come later.
-        for index in 0..predicates.len() {
-            let function = self.declare_test(&format!("predicate {index}"));
-            self.predicates.push(function);
-        }
         for (index, predicate) in predicates.iter().enumerate() {
-            self.owned_by(format!("predicate {index}"));
-            let function = self.predicates[index];
-            self.define_test(function, predicate.table, &predicate.test);
+            let name = format!("predicate {index}");
+            let function = self.test_function(&name, predicate.table, &predicate.test);
+            self.predicates.push(function);
         }
     }
 

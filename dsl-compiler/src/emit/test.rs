@@ -125,7 +125,7 @@ impl Emitter<'_> {
     /// A function that says whether each (or, without `and`, one) of these tests is true.
     fn cut_out(&mut self, group: &[Test], and: bool, rows: Rows) -> Func {
         let name = self.part_name();
-        let function = self.declare_test(&name);
+        let function = self.module.declare(&name, &[I32, I32, I32], &[I32]);
         let mut code = Code::new(3);
         let rows = Rows {
             span: 0,
@@ -144,13 +144,10 @@ impl Emitter<'_> {
         function
     }
 
-    /// A function `(span, event, link) -> bool` whose body comes later.
-    pub(super) fn declare_test(&mut self, name: &str) -> Func {
-        self.module.declare(name, &[I32, I32, I32], &[I32])
-    }
-
-    /// Gives a declared function the body that says whether a test is true of a row of this table.
-    pub(super) fn define_test(&mut self, function: Func, table: Table, test: &Test) {
+    /// A function `(span, event, link) -> bool` that says whether a test is true of a row of this table.
+    pub(super) fn test_function(&mut self, name: &str, table: Table, test: &Test) -> Func {
+        self.owned_by(name.to_owned());
+        let function = self.module.declare(name, &[I32, I32, I32], &[I32]);
         let rows = Rows {
             span: 0,
             event: (table == Table::Events).then_some(1),
@@ -164,6 +161,7 @@ impl Emitter<'_> {
         code.end();
         code.i32(0);
         self.module.define(function, code);
+        function
     }
 
     /// Pushes whether a test that is no logic is true.

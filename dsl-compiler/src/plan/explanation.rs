@@ -75,7 +75,7 @@ pub enum PartKind {
     FilterNegation,
 }
 
-/// A predicate of a part, asked of a row.
+/// Logic that a part asks of a row.
 #[derive(Clone, Debug)]
 pub struct Predicate {
     /// Whose row, inside of the span's.
@@ -238,8 +238,8 @@ impl Dissection<'_, '_> {
         test
     }
 
-    /// A predicate, and those below it; returns its index.
-    fn filter(&mut self, place: Place<'_>, of: &tree::Predicate) -> Result<u32, Diagnostic> {
+    /// A predicate, and those below it; returns how the part above it asks the same.
+    fn filter(&mut self, place: Place<'_>, of: &tree::Predicate) -> Result<Test, Diagnostic> {
         let kind = match of {
             tree::Predicate::Not(_) => PartKind::FilterNegation,
             tree::Predicate::And(_) => PartKind::FilterBoth,
@@ -247,22 +247,20 @@ impl Dissection<'_, '_> {
             _ => PartKind::Filter,
         };
         let part = self.part(kind, Some(place.parent), wording::predicate(of));
-        let predicate = self.predicates.len() as u32;
-        self.predicates.push(Predicate {
-            table: place.table,
-            test: Test::Constant(false),
-        });
-        let rows = place.rows(self.planner, predicate);
-        self.answers_with(part, rows);
-
         let below = Place {
             parent: part,
             ..place
         };
         let test = match of {
-            tree::Predicate::Not(inner) => Test::Part(self.filter(below, inner)?).negated(),
-            tree::Predicate::And(parts) => Test::all(self.filters(below, parts)?),
-            tree::Predicate::Or(parts) => Test::any(self.filters(below, parts)?),
+            tree::Predicate::Not(inner) => self.filter(below, inner)?.negated(),
+            tree::Predicate::And(parts) => {
+                let test = Test::all(self.filters(below, parts)?);
+                self.once(place.table, test)
+            }
+            tree::Predicate::Or(parts) => {
+                let test = Test::any(self.filters(below, parts)?);
+                self.once(place.table, test)
+            }
             asked => {
                 let test = self.planner.test(asked)?;
                 match asked {
@@ -272,10 +270,9 @@ impl Dissection<'_, '_> {
                 test
             }
         };
-        if let Some(predicate) = self.predicates.get_mut(predicate as usize) {
-            predicate.test = test;
-        }
-        Ok(predicate)
+        let rows = place.rows(self.planner, test.clone());
+        self.answers_with(part, rows);
+        Ok(test)
     }
 
     fn filters(
@@ -283,10 +280,16 @@ impl Dissection<'_, '_> {
         place: Place<'_>,
         parts: &[tree::Predicate],
     ) -> Result<Vec<Test>, Diagnostic> {
-        parts
-            .iter()
-            .map(|part| self.filter(place, part).map(Test::Part))
-            .collect()
+        parts.iter().map(|part| self.filter(place, part)).collect()
+    }
+
+    /// A test that several parts ask, as one function.
+    fn once(&mut self, table: Table, test: Test) -> Test {
+        if let Test::Constant(_) = test {
+            return test;
+        }
+        self.predicates.push(Predicate { table, test });
+        Test::Part(self.predicates.len() as u32 - 1)
     }
 
     /// What is asked of a span's events or links; nothing of any of them (`events.count()`) is no part.
@@ -333,14 +336,14 @@ impl<'b> Place<'b> {
         }
     }
 
-    /// The spans of the base that pass a predicate, or have an item that does.
-    fn rows(&self, planner: &mut Planner<'_>, predicate: u32) -> Test {
+    /// The spans of the base that pass a test, or have an item that does.
+    fn rows(&self, planner: &mut Planner<'_>, test: Test) -> Test {
         let passes = match self.table {
-            Table::Spans => Test::Part(predicate),
+            Table::Spans => test,
             table => Test::Items {
                 table,
                 offsets: planner.fields.offsets(table),
-                test: Box::new(Test::Part(predicate)),
+                test: Box::new(test),
                 quantity: Quantity::Some,
             },
         };

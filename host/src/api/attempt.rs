@@ -23,7 +23,7 @@ use super::rules::Diff;
 use super::state::State;
 use crate::engine::{Engine, Rule, RuleSource, probe};
 use crate::replay::coverage::Coverage;
-use crate::replay::trial::{Trial, try_rules};
+use crate::replay::trial::{Trial, TrialLimits, try_rules};
 use crate::rules::compile::{SOURCE_BYTES, Source};
 use crate::rules::dsl;
 
@@ -112,12 +112,13 @@ pub(super) async fn attempt(
 ) -> Result<Json<Tried>, Error> {
     let request = Request::new(&state, named, body)?;
     let (engine, ring) = (state.engine.clone(), state.ring.clone());
+    let limits = TrialLimits::for_request(state.limits.attempts);
     let tried = request.run(&state, move |request, overtaken| {
         let (checked, rules) = load(&engine, &request);
         let kept = ring.snapshot();
         let coverage = ring.coverage(&kept);
         let sample = coverage.sentence(crate::pipeline::thread::Clock::unix_ns());
-        let mut trial = Trial::new(engine.clone());
+        let mut trial = Trial::with_limits(engine.clone(), limits);
         let verdict = try_rules(&mut trial, &rules, &kept, coverage.clone(), overtaken);
         let verdicts = verdict.unwrap_or_default().rules;
         Tried {

@@ -295,3 +295,70 @@ fn api(state: &State, text: &mut Exposition) {
     let timed_out = counters.attempts_timed_out.load(Relaxed);
     text.family(&API_TRIES_TIMED_OUT).count(&[], timed_out);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+    use std::path::Path;
+
+    use super::*;
+
+    const BEGIN: &str = "<!-- families: made from host/src/api/metrics.rs, see its test -->\n\n";
+    const END: &str = "<!-- end of families -->";
+
+    /// `BLESS=1 cargo test -p betrace api::metrics` writes the table anew.
+    #[test]
+    fn the_documentation_lists_every_family() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
+        let page = std::fs::read_to_string(&path).expect("docs/metrics.md is there");
+        let (before, rest) = page.split_once(BEGIN).expect("it has the marker");
+        let (table, after) = rest.split_once(END).expect("it has the other marker");
+        if std::env::var_os("BLESS").is_some() {
+            let page = format!("{before}{BEGIN}{}{END}{after}", rows());
+            std::fs::write(&path, page).expect("it can be written");
+            return;
+        }
+        assert_eq!(
+            table,
+            rows(),
+            "docs/metrics.md is not what the table says: run this test with BLESS=1"
+        );
+    }
+
+    fn rows() -> String {
+        let mut rows =
+            "| name | type | labels | what it counts |\n| --- | --- | --- | --- |\n".to_owned();
+        for family in FAMILIES {
+            let labels: Vec<String> = family
+                .labels
+                .iter()
+                .map(|label| format!("`{label}`"))
+                .collect();
+            let _ = writeln!(
+                rows,
+                "| `{}` | {} | {} | {} |",
+                family.name,
+                family.kind.name(),
+                labels.join(", "),
+                family.help
+            );
+        }
+        rows.push('\n');
+        rows
+    }
+
+    #[test]
+    fn names_follow_the_conventions() {
+        for family in FAMILIES {
+            let is_total = family.name.ends_with("_total");
+            assert_eq!(is_total, family.kind == Kind::Counter, "{}", family.name);
+            assert!(
+                family.help.ends_with('.') && !family.help.contains('\n'),
+                "{}",
+                family.name
+            );
+        }
+        let names: std::collections::HashSet<&str> = FAMILIES.iter().map(|f| f.name).collect();
+        assert_eq!(names.len(), FAMILIES.len());
+    }
+}

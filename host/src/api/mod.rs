@@ -10,6 +10,7 @@
 
 mod attempt;
 mod error;
+mod explain;
 mod exposition;
 mod guard;
 mod health;
@@ -70,6 +71,7 @@ pub fn routes() -> (Router<Arc<State>>, utoipa::openapi::OpenApi) {
         .routes(routes!(stream::stream))
         .routes(routes!(rules::list))
         .routes(routes!(rules::diff))
+        .routes(routes!(explain::explain))
         .routes(routes!(traces::get))
         .routes(routes!(attempt::check))
         .routes(routes!(attempt::attempt))

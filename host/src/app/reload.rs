@@ -20,6 +20,7 @@ use tracing::field::Empty;
 use crate::engine::Engine;
 use crate::live::{Book, SaveReport};
 use crate::pipeline::thread::Clock;
+use crate::replay::explain::fill_silences;
 use crate::replay::ring::Ring;
 use crate::replay::trial::Trial;
 use crate::replay::verdict::Verdict;
@@ -196,7 +197,12 @@ impl Judging {
                 .trial
                 .judge(&pending.changes, &kept, coverage, &self.desk.overtaken);
             match verdict {
-                Some(verdict) => self.book.enter(pending.report(Some(verdict))),
+                Some(mut verdict) => {
+                    let overtaken = &self.desk.overtaken;
+                    let engine = self.trial.engine();
+                    fill_silences(engine, &pending.changes, &kept, &mut verdict, overtaken);
+                    self.book.enter(pending.report(Some(verdict)));
+                }
                 None => {
                     if let Some(left) = self.desk.overtake(pending) {
                         self.book.enter(left.report(None));

@@ -9,7 +9,9 @@ use crate::cli::Failure;
 use crate::cli::failure::note;
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::live::Book;
 use crate::pipeline::thread::Clock;
+use crate::replay::ring::Ring;
 use crate::rules::dsl;
 use crate::rules::library::Library;
 use crate::rules::update::Update;
@@ -25,6 +27,10 @@ pub struct Watched {
     pub saved: Receiver<Saved>,
     pub watch: Watch,
     pub clock: Clock,
+    /// Where what saves lead to is entered. Whoever subscribes before the host starts misses nothing.
+    pub book: Arc<Book>,
+    /// The host's. Traces that are put into it before the host starts are what the first rules are tried on.
+    pub ring: Arc<Ring>,
     /// What opening it led to.
     pub update: Update,
     pub took: Duration,
@@ -56,6 +62,8 @@ impl Watched {
             saved,
             watch,
             clock,
+            book: Arc::default(),
+            ring: super::ring(config),
             update,
             took: started.elapsed(),
         })

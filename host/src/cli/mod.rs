@@ -8,6 +8,8 @@ pub mod compile;
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod dev;
+pub mod explain;
 pub mod failure;
 pub mod inspect;
 pub mod progress;
@@ -32,8 +34,11 @@ use crate::telemetry;
     after_help = "\
 Examples:
   betrace demo                                   see it at work, nothing else needed
+  betrace dev --demo                             write a rule, and see at each save what it does
   betrace check rules/                           are these rules all right?
   betrace replay --rules rules/ traces.jsonl     what would they find in these traces?
+  betrace explain fraud-check 4bf92f3577b34da6a3ce929d0e0e4736
+                                                 why did this rule fire on that trace, or not?
   betrace serve --rules rules/                   take OTLP on 4317 and 4318, signals to stdout"
 )]
 pub struct Cli {
@@ -43,6 +48,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write rules and see, at each save, what they do to the traces of the last minutes
+    Dev(dev::DevArgs),
     /// Take traces over OTLP and run rules over each of them
     Serve(serve::ServeArgs),
     /// Play the traffic of a small web shop into a host and show what breaks
@@ -55,6 +62,8 @@ pub enum Command {
     Inspect(inspect::InspectArgs),
     /// Run rules over recorded traces
     Replay(replay::ReplayArgs),
+    /// Ask a running host why a rule fired on a trace, or did not
+    Explain(explain::ExplainArgs),
     /// Show the settings in effect
     Config(config::ConfigArgs),
     /// Print a script with which a shell completes commands and flags
@@ -68,12 +77,14 @@ pub fn main() -> ExitCode {
         telemetry::plain();
     }
     let outcome = match command {
+        Command::Dev(args) => dev::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Compile(args) => compile::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completions(args) => completions::run(&args),
     };
@@ -89,6 +100,6 @@ pub fn main() -> ExitCode {
 impl Command {
     /// It logs as its settings say, once it has read them.
     fn has_settings(&self) -> bool {
-        matches!(self, Command::Serve(_))
+        matches!(self, Command::Serve(_) | Command::Dev(_))
     }
 }

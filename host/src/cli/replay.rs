@@ -1,5 +1,7 @@
 //! `betrace replay`: rules over recorded traces, from files or stdin.
 
+mod explain;
+
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -15,15 +17,15 @@ use crate::assemble::limits::{
     LARGEST_MEMORY_BYTES, LARGEST_TRACE_BYTES, Limits, TRACE_BYTES, TRACE_SPANS,
 };
 use crate::assemble::trace::Completion;
-use crate::columns::projection::Table;
 use crate::engine::{Rule, RuleSet};
 use crate::replay::input::{InputError, Source};
 use crate::replay::run::{Options, Replay, Summary};
+use crate::signal::Emission;
 use crate::sinks::format::Format;
 use crate::sinks::paint::{Paint, terminal_width};
 use crate::sinks::stream::Stream;
 use crate::sinks::text::counted;
-use crate::sinks::{DEFAULT_QUEUE, Sink, start};
+use crate::sinks::{DEFAULT_QUEUE, start};
 
 /// Open traces that a replay holds. Nothing completes before the input ends, so this is what it can judge whole: some
 /// twelve million spans, which a developer's machine has room for. It is taken only as the input fills it.
@@ -39,6 +41,7 @@ Exit code: 0 no rule fired, 1 some did, 2 an error: an input, or a rule that did
 Examples:
   betrace replay --rules rules/ traces.jsonl
   betrace replay --rules fraud.betrace --rules compiled.wasm monday.jsonl tuesday.jsonl.gz
+  betrace replay --rules rules/ --explain --rule fraud --trace 4bf92f3577b34da6a3ce929d0e0e4736 traces.jsonl
   kcat -C -t otlp_spans -e | betrace replay --rules rules/ --format json - | jq .rule")]
 pub struct ReplayArgs {
     /// A rule file (`.betrace`, `.wasm`) or a folder of them; may be repeated
@@ -56,6 +59,8 @@ pub struct ReplayArgs {
     /// Bytes of one trace; one that reaches it is judged early [default: 32MiB, at most the memory]
     #[arg(long, value_name = "SIZE", value_parser = byte_cap)]
     byte_cap: Option<u64>,
+    #[command(flatten)]
+    explain: explain::ExplainArgs,
     /// Recorded traces; `-` is stdin
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
@@ -70,6 +75,9 @@ pub enum OutputFormat {
 }
 
 pub fn run(args: &ReplayArgs) -> Result<Outcome, Failure> {
+    if args.explain.explain {
+        return explain::run(args);
+    }
     let limits = limits(args)?;
     let engine = engine(1)?;
     let rules = Rules::load(&engine, &args.rules, Paint::for_stderr().color).some()?;
@@ -89,17 +97,18 @@ pub fn run(args: &ReplayArgs) -> Result<Outcome, Failure> {
         detected_at: unix_now(),
     };
     let mut replay = Replay::new(engine, set.clone(), options);
-    let read = read(&mut replay, &args.inputs, &sink, &progress);
-    progress.judging();
-    // What came before an input failed is judged all the same.
-    let summary = replay.finish(|batch| {
+    let send = &mut |batch| {
         sink.send(batch);
         if sink.is_closed() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
         }
-    });
+    };
+    let read = read(&mut replay, &args.inputs, send, &progress);
+    progress.judging();
+    // What came before an input failed is judged all the same.
+    let summary = replay.finish(send);
     let counters = sink.counters();
     drop(sink);
     let written = writer.finish();
@@ -112,9 +121,20 @@ pub fn run(args: &ReplayArgs) -> Result<Outcome, Failure> {
         report(&summary, &set);
     }
     // Every rule is asked, as each says for itself what it left out.
-    let unjudging = set.rules.iter().filter(|rule| !judged(rule)).count();
+    let failed = failed_rules(&rules, &set);
     read?;
     written.map_err(|error| Failure::of(&error))?;
+    failed?;
+    Ok(if summary.signals == 0 {
+        Outcome::Quiet
+    } else {
+        Outcome::Found
+    })
+}
+
+/// Fails where not all rules judged all traces; each says for itself what it left out.
+fn failed_rules(rules: &Rules, set: &RuleSet) -> Result<(), Failure> {
+    let unjudging = set.rules.iter().filter(|rule| !judged(rule)).count();
     if rules.problems() > 0 {
         return Err(
             Failure::new("not all rules ran").help("mend the rules above, or leave them out")
@@ -124,18 +144,14 @@ pub fn run(args: &ReplayArgs) -> Result<Outcome, Failure> {
         return Err(Failure::new("not all rules judged all traces")
             .help("mend the rules that are named above, or lower `--span-cap` or `--byte-cap`"));
     }
-    Ok(if summary.signals == 0 {
-        Outcome::Quiet
-    } else {
-        Outcome::Found
-    })
+    Ok(())
 }
 
 /// Reads all inputs, until one fails or nobody reads the signals any more.
 fn read(
     replay: &mut Replay,
     inputs: &[PathBuf],
-    sink: &Sink,
+    emit: &mut dyn FnMut(Vec<Emission>) -> ControlFlow<()>,
     progress: &Progress,
 ) -> Result<(), Failure> {
     let mut signals = Vec::new();
@@ -150,8 +166,7 @@ fn read(
             replay
                 .push(chunk.bytes, &mut signals)
                 .map_err(|error| failed(&input.broken(chunk.at, error)))?;
-            sink.send(std::mem::take(&mut signals));
-            if sink.is_closed() {
+            if emit(std::mem::take(&mut signals)).is_break() {
                 return Ok(());
             }
         }
@@ -284,12 +299,7 @@ fn report(summary: &Summary, set: &RuleSet) {
         said(count, format!("{} {why}", counted(count, "trace")));
     }
     for (unlike, count) in &summary.unlike {
-        let items = match unlike.table {
-            Table::Spans => "span",
-            Table::Events => "event",
-            Table::Links => "link",
-        };
-        let times = counted(*count, items);
+        let times = counted(*count, unlike.table.item());
         said(
             *count,
             format!(

@@ -46,6 +46,11 @@ impl Columns {
         self.scratch = scratch;
     }
 
+    /// Whether a column is an attribute of spans that no span of the batch has.
+    pub fn is_blank(&self, column: usize) -> bool {
+        self.scratch.clean.get(column) == Some(&true)
+    }
+
     fn reset(&mut self, projection: &Projection, traces: &[Trace], clean: &mut Vec<bool>) {
         self.symbols.reset(&projection.constants);
         self.offsets.clear();

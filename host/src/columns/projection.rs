@@ -14,6 +14,17 @@ pub enum Table {
     Links,
 }
 
+impl Table {
+    /// What one of its rows is called.
+    pub fn item(self) -> &'static str {
+        match self {
+            Table::Spans => "span",
+            Table::Events => "event",
+            Table::Links => "link",
+        }
+    }
+}
+
 /// Where an attribute is looked for.
 ///
 /// With `Any`, a place whose value is missing (no such key, an empty `AnyValue`, text that is not UTF-8) leaves it to the

@@ -40,19 +40,9 @@ pub(super) enum StartError {
 impl Instance {
     pub(super) fn start(engine: &Engine, rule: &BatchRulePre<State>) -> Result<Self, StartError> {
         let mut store = store(engine);
-        let exports = rule.instantiate(&mut store).map_err(|error| {
-            if error.is::<PoolConcurrencyLimitError>() {
-                StartError::PoolFull
-            } else {
-                let fault = classify(&store, error);
-                let kind = if fault.kind == FaultKind::Timeout {
-                    fault.kind
-                } else {
-                    FaultKind::Start
-                };
-                StartError::Fault(Fault { kind, ..fault })
-            }
-        })?;
+        let exports = rule
+            .instantiate(&mut store)
+            .map_err(|error| not_started(&store, error))?;
         let started_bytes = store.data().memory_bytes;
         Ok(Self {
             store,
@@ -91,11 +81,30 @@ impl Instance {
     }
 
     fn begin(&mut self) {
-        let state = self.store.data_mut();
-        state.deadline.restart();
-        state.refused = false;
-        self.store.set_epoch_deadline(1);
+        begin(&mut self.store);
     }
+}
+
+/// A call begins: it has a deadline of its own.
+pub(super) fn begin(store: &mut Store<State>) {
+    let state = store.data_mut();
+    state.deadline.restart();
+    state.refused = false;
+    store.set_epoch_deadline(1);
+}
+
+/// Why an instance could not be made.
+pub(super) fn not_started(store: &Store<State>, error: wasmtime::Error) -> StartError {
+    if error.is::<PoolConcurrencyLimitError>() {
+        return StartError::PoolFull;
+    }
+    let fault = classify(store, error);
+    let kind = if fault.kind == FaultKind::Timeout {
+        fault.kind
+    } else {
+        FaultKind::Start
+    };
+    StartError::Fault(Fault { kind, ..fault })
 }
 
 /// Whether a component can be instantiated at all; tells what of its imports is missing.
@@ -107,7 +116,8 @@ pub(super) fn prepare(
     BatchRulePre::new(instance)
 }
 
-fn store(engine: &Engine) -> Store<State> {
+/// A store with the limits of the sandbox.
+pub(super) fn store(engine: &Engine) -> Store<State> {
     let limits = engine.limits();
     let state = State {
         deadline: Deadline::new(limits.deadline),
@@ -133,7 +143,7 @@ fn store(engine: &Engine) -> Store<State> {
 }
 
 /// Which kind of fault an error of wasmtime is.
-fn classify(store: &Store<State>, error: wasmtime::Error) -> Fault {
+pub(super) fn classify(store: &Store<State>, error: wasmtime::Error) -> Fault {
     /// What wasmtime says when more was lifted than `set_hostcall_fuel` allows; its type is private. A test would see it
     /// change.
     const OUT_OF_FUEL: &str = "fuel allocated for hostcalls has been exhausted";

@@ -58,8 +58,15 @@ pub const LOADERS: usize = 32;
 pub const TRIERS: usize = 8;
 pub const TRIER_INSTANCES: usize = 8;
 
-/// Instances beside those of the workers: of loaders, triers, and of what the API is asked to try or explain.
-pub const SPARE_INSTANCES: usize = LOADERS + TRIERS * TRIER_INSTANCES + 32;
+/// Instances of rules that the API is asked to try, of all such requests together.
+pub const ATTEMPT_INSTANCES: usize = 24;
+
+/// Instances that explain why a rule fired.
+pub const EXPLAIN_INSTANCES: usize = 8;
+
+/// Instances beside those of the workers, so that none of this takes theirs.
+pub const SPARE_INSTANCES: usize =
+    LOADERS + TRIERS * TRIER_INSTANCES + ATTEMPT_INSTANCES + EXPLAIN_INSTANCES;
 
 /// Core modules in one component: a Python rule has 38.
 pub const CORE_INSTANCES: u32 = 64;
@@ -164,7 +171,7 @@ impl EngineLimits {
             self.memory_bytes,
             WASM_PAGE,
             1 << 30,
-            "as the pool reserves it for each of up to 12,352 instances",
+            "as the pool reserves it for each of up to 12,416 instances",
         )?;
         between(
             "keep",

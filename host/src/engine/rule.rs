@@ -104,27 +104,7 @@ impl Rule {
     ) -> Result<Self, LoadError> {
         let path = origin.as_ref();
         let origin = || path.display().to_string();
-        let most = engine.limits().component_bytes;
-        if bytes.len() > most {
-            return Err(LoadError::TooLarge {
-                origin: origin(),
-                bytes: bytes.len(),
-                most,
-            });
-        }
-        let bytes = component_bytes(bytes, origin)?;
-        let component =
-            Component::new(engine.wasm(), &bytes).map_err(|error| LoadError::Compile {
-                origin: origin(),
-                reason: format!("{error:#}"),
-            })?;
-        let imports = imports(engine, &component);
-        if !imports.is_empty() {
-            return Err(LoadError::Imports {
-                origin: origin(),
-                imports,
-            });
-        }
+        let (bytes, component) = component(engine, bytes, origin)?;
         let pre = instance::prepare(engine, &component).map_err(|error| LoadError::World {
             origin: origin(),
             reason: format!("{error:#}"),
@@ -219,9 +199,7 @@ impl Rule {
     }
 
     pub(super) fn instance(self: &Arc<Self>, engine: &Engine) -> Result<Instance, StartError> {
-        let instance = Instance::start(engine, &self.pre)?;
-        self.counters.instance_made();
-        Ok(instance)
+        Instance::start(engine, &self.pre)
     }
 }
 
@@ -233,6 +211,35 @@ impl fmt::Debug for Rule {
             .field("origin", &self.origin)
             .finish_non_exhaustive()
     }
+}
+
+/// The component of these bytes, which imports nothing.
+pub(super) fn component<'a>(
+    engine: &Engine,
+    bytes: &'a [u8],
+    origin: impl Fn() -> String,
+) -> Result<(Cow<'a, [u8]>, Component), LoadError> {
+    let most = engine.limits().component_bytes;
+    if bytes.len() > most {
+        return Err(LoadError::TooLarge {
+            origin: origin(),
+            bytes: bytes.len(),
+            most,
+        });
+    }
+    let bytes = component_bytes(bytes, &origin)?;
+    let component = Component::new(engine.wasm(), &bytes).map_err(|error| LoadError::Compile {
+        origin: origin(),
+        reason: format!("{error:#}"),
+    })?;
+    let imports = imports(engine, &component);
+    if !imports.is_empty() {
+        return Err(LoadError::Imports {
+            origin: origin(),
+            imports,
+        });
+    }
+    Ok((bytes, component))
 }
 
 /// The version of a component: its content's hash.

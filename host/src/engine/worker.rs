@@ -10,13 +10,13 @@ use foldhash::{HashSet, HashSetExt};
 
 use super::bindings::exports::betrace::rule::types::Batch;
 use super::candidates::Finder;
-use super::fault::{Fault, FaultKind};
 use super::finding::{self, Asked, Finding};
 use super::gather::{CallLimits, Gather, Reader, Taken};
 use super::instance::{Instance, StartError};
 use super::rule::Rule;
 use super::runtime::Engine;
 use super::set::RuleSet;
+use super::tally::{Stop, Tally, Tried};
 use super::waits::{self, Waits};
 use super::warm::Warm;
 use crate::assemble::trace::Trace;
@@ -33,12 +33,6 @@ pub struct Worker {
     took: Vec<(u32, Duration)>,
     /// The rule set that the warm instances belong to.
     set: Option<u64>,
-}
-
-/// Why a rule has no say in the rest of a batch.
-enum Stop {
-    Fault(Fault),
-    PoolFull,
 }
 
 impl Worker {
@@ -69,6 +63,33 @@ impl Worker {
         traces: &[Trace],
         findings: &mut Vec<Finding>,
     ) {
+        self.all(set, columns, traces, findings, &mut Tally::Counters);
+    }
+
+    /// As [`evaluate`](Self::evaluate), but nothing is counted or logged of it: which traces a rule has no verdict on is
+    /// noted in `tried`. A fault costs the traces of its call only. Ends early once `halted` says so.
+    pub fn try_out(
+        &mut self,
+        set: &RuleSet,
+        columns: &Columns,
+        traces: &[Trace],
+        findings: &mut Vec<Finding>,
+        tried: &mut Tried,
+        halted: &dyn Fn() -> bool,
+    ) {
+        tried.unjudged.clear();
+        let mut tally = Tally::Trial { tried, halted };
+        self.all(set, columns, traces, findings, &mut tally);
+    }
+
+    fn all(
+        &mut self,
+        set: &RuleSet,
+        columns: &Columns,
+        traces: &[Trace],
+        findings: &mut Vec<Finding>,
+        tally: &mut Tally<'_>,
+    ) {
         debug_assert_eq!(
             columns.offsets.len(),
             traces.len() + 1,
@@ -88,13 +109,16 @@ impl Worker {
                 rule,
                 finder.traces(&set.candidates, rule),
                 findings,
+                tally,
             );
             let ended = Instant::now();
             self.took.push((rule, ended - started));
             started = ended;
         }
         self.finder = finder;
-        self.count_time(set, waited);
+        if let Tally::Counters = tally {
+            self.count_time(set, waited);
+        }
     }
 
     /// Enters what each rule took of the processor. One reading a batch: what a rule waited is told from what another did
@@ -135,6 +159,7 @@ impl Worker {
         index: u32,
         traces: &[u32],
         findings: &mut Vec<Finding>,
+        tally: &mut Tally<'_>,
     ) {
         let rule = &set.rules[index as usize];
         let reader = Reader {
@@ -151,12 +176,16 @@ impl Worker {
             trace_bytes: limits.trace_bytes,
             traces: (limits.findings / clauses.max(1)).max(1),
         };
+        tally.asks(index, traces);
         let mut rest = traces;
         while !rest.is_empty() {
+            if !tally.goes_on(index, rest) {
+                return;
+            }
             let (count, oversized) = match self.gather.take(&reader, rest, limits) {
                 Taken::Call { traces, oversized } => (traces, oversized),
                 Taken::TooLarge => {
-                    rule.counters().input_too_large();
+                    tally.input_too_large(rule, index, rest[0]);
                     rest = &rest[1..];
                     continue;
                 }
@@ -169,18 +198,16 @@ impl Worker {
                 clauses,
                 most: self.engine.limits().findings,
             };
-            match self.call(rule, &asked, findings) {
+            match self.call(rule, &asked, findings, tally) {
                 Ok(()) => {}
                 // One trace, more than a call should bring, and not enough memory for it: the host's bound.
-                Err(Stop::Fault(fault)) if oversized && fault.kind == FaultKind::Memory => {
-                    rule.counters().input_too_large();
+                Err(stop) if oversized && stop.is_memory() => {
+                    tally.input_too_large(rule, index, rest[0]);
                 }
                 Err(stop) => {
-                    rule.counters().unjudged(rest.len());
-                    if let Stop::Fault(fault) = stop {
-                        report(rule, fault);
+                    if !tally.stopped(rule, index, (now, later), stop) {
+                        return;
                     }
-                    return;
                 }
             }
             rest = later;
@@ -192,9 +219,10 @@ impl Worker {
         rule: &Arc<Rule>,
         asked: &Asked<'_>,
         findings: &mut Vec<Finding>,
+        tally: &Tally<'_>,
     ) -> Result<(), Stop> {
         // A breaker would stand here: a rule that keeps faulting is not worth an instance for each batch.
-        let mut instance = self.instance(rule)?;
+        let mut instance = self.instance(rule, tally)?;
         let gather = &self.gather;
         let batch = Batch {
             traces: gather.traces() as u32,
@@ -208,42 +236,32 @@ impl Worker {
         };
         let before = findings.len();
         let result = instance.evaluate(batch);
-        rule.counters().called(asked.traces.len());
+        tally.called(rule, asked.traces.len());
         result
             .and_then(|found| finding::accept(found, asked, gather, findings))
             .map_err(Stop::Fault)?;
-        rule.counters().found(findings.len() - before);
+        tally.found(rule, findings.len() - before);
         if instance.grown_bytes() <= self.engine.limits().keep_bytes {
             self.warm.put(rule.key(), instance);
         }
         Ok(())
     }
 
-    fn instance(&mut self, rule: &Arc<Rule>) -> Result<Instance, Stop> {
+    fn instance(&mut self, rule: &Arc<Rule>, tally: &Tally<'_>) -> Result<Instance, Stop> {
         if let Some(instance) = self.warm.take(rule.key()) {
             return Ok(instance);
         }
         self.warm.make_room();
         loop {
             match rule.instance(&self.engine) {
-                Ok(instance) => return Ok(instance),
+                Ok(instance) => {
+                    tally.instance_made(rule);
+                    return Ok(instance);
+                }
                 Err(StartError::Fault(fault)) => return Err(Stop::Fault(fault)),
                 Err(StartError::PoolFull) if self.warm.evict() => {}
                 Err(StartError::PoolFull) => return Err(Stop::PoolFull),
             }
         }
-    }
-}
-
-fn report(rule: &Rule, fault: Fault) {
-    let (kind, message) = (fault.kind.name(), fault.message.clone());
-    if rule.counters().faulted(fault) {
-        tracing::warn!(
-            rule = rule.id,
-            version = rule.version,
-            fault = kind,
-            message,
-            "a rule faulted; further faults of this kind are only counted"
-        );
     }
 }

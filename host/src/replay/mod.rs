@@ -7,8 +7,11 @@
 pub mod coverage;
 #[cfg(feature = "engine")]
 pub mod diff;
+#[cfg(feature = "engine")]
+pub mod explain;
 pub mod input;
 pub mod kept;
+pub mod recorded;
 pub mod ring;
 #[cfg(feature = "engine")]
 pub mod run;

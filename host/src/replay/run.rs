@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::explain::Picker;
 use crate::assemble::counters::Counters;
 use crate::assemble::limits::Limits;
 use crate::assemble::shard::{DrainMode, Shard};
@@ -80,6 +81,7 @@ pub struct Replay {
     scan: Scan,
     traces: Vec<Trace>,
     summary: Summary,
+    picker: Option<Picker>,
 }
 
 impl Replay {
@@ -90,9 +92,16 @@ impl Replay {
             scan: Scan::default(),
             traces: Vec::new(),
             summary: Summary::default(),
+            picker: None,
             set,
             options,
         }
+    }
+
+    /// Puts aside traces that are to be explained.
+    pub fn pick(mut self, picker: Picker) -> Replay {
+        self.picker = Some(picker);
+        self
     }
 
     /// Takes a request. Signals come early only of traces that reach a bound.
@@ -119,7 +128,15 @@ impl Replay {
     }
 
     /// The input has ended: every trace is complete. Calls `emit` batch by batch, until it breaks off.
-    pub fn finish(mut self, mut emit: impl FnMut(Vec<Emission>) -> ControlFlow<()>) -> Summary {
+    pub fn finish(self, emit: impl FnMut(Vec<Emission>) -> ControlFlow<()>) -> Summary {
+        self.finish_picked(emit).0
+    }
+
+    /// As [`finish`](Self::finish), with the traces that were put aside.
+    pub fn finish_picked(
+        mut self,
+        mut emit: impl FnMut(Vec<Emission>) -> ControlFlow<()>,
+    ) -> (Summary, Option<Picker>) {
         loop {
             let more = self
                 .shard
@@ -131,7 +148,7 @@ impl Replay {
             }
         }
         self.summary.assembly = self.shard.counters();
-        self.summary
+        (self.summary, self.picker)
     }
 
     /// Judges the traces that are complete, and lets them go.
@@ -150,6 +167,9 @@ impl Replay {
             .iter()
             .filter(|emission| emission.signal.certainty == Certainty::Unsure)
             .count() as u64;
+        if let Some(picker) = &mut self.picker {
+            picker.take(self.judge.columns(), &self.traces, &self.shard, new);
+        }
         for trace in self.traces.drain(..) {
             self.shard.release(trace);
         }

@@ -11,6 +11,8 @@ use crate::signal::Emission;
 pub struct Verdict {
     pub rules: Vec<RuleVerdict>,
     pub coverage: Coverage,
+    /// The time of a trial was up before all traces were tried: the oldest have no verdict.
+    pub out_of_time: bool,
 }
 
 /// How a rule changed.
@@ -29,14 +31,15 @@ pub struct RuleVerdict {
     pub change: ChangeKind,
     pub before: Option<String>,
     pub after: Option<String>,
-    /// Traces that it was run over; fewer than the sample's where it faulted.
+    /// Traces that have a verdict of the new version, or of the one before where there is no new one; fewer than the
+    /// sample's where it faulted.
     pub traces: u64,
-    /// Of these, those that had what the new version needs to be asked at all.
+    /// Traces that had what the new version needs to be asked at all.
     pub candidates: u64,
     /// Traces on which the new version and the one before fire.
     pub fires: u64,
     pub fired_before: u64,
-    /// Traces that fire now and did not.
+    /// Traces that fire now and did not. A trace that either version could not judge is in no side, and is not unchanged.
     pub newly: Side,
     /// That did and do not.
     pub no_longer: Side,
@@ -46,12 +49,26 @@ pub struct RuleVerdict {
     pub unchanged: u64,
     /// Traces without a verdict of the new version, since it faulted or they were too large for it.
     pub unjudged: u64,
-    /// Why, where it faulted.
+    /// Why, the first time.
     pub fault: Option<String>,
+    /// The same of the version before.
+    pub unjudged_before: u64,
+    pub fault_before: Option<String>,
+    /// What the versions say of themselves otherwise. No trace is in a side because of it.
+    pub facts: Vec<FactChange>,
     /// Fields whose values were of a type that it does not compare with, and how many spans.
     pub unlike: Vec<(Unlike, u64)>,
     /// Where it fires on no trace: why not.
     pub silence: Option<Silence>,
+}
+
+/// A fact of a rule that does not decide whether it fires.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FactChange {
+    /// `severity`, `tags`, `message` or `description`.
+    pub fact: &'static str,
+    pub before: String,
+    pub after: String,
 }
 
 /// Traces of one kind.
@@ -62,6 +79,13 @@ pub struct Side {
     pub ids: Vec<[u8; 16]>,
     /// The newest of them, drawn: as the new version sees it, or the one before where the new one does not fire.
     pub first: Option<Box<Emission>>,
+}
+
+impl RuleVerdict {
+    /// Whether the change puts no trace into a side.
+    pub fn is_same(&self) -> bool {
+        self.newly.traces + self.no_longer.traces + self.otherwise.traces == 0
+    }
 }
 
 /// Why a rule fires on no trace.

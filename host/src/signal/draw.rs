@@ -5,6 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 use super::evidence::Spot;
 use super::outline::{Line, MoreLine, Outline, Pick, Shape, SpanLine, choose};
 use crate::columns::tree::{Node, Tree};
+use crate::otlp::span::SpanView;
+use crate::replay::kept::Kept;
 
 /// The outline of a trace whose spans come in tree preorder; `evidence` are the signal's, as indices into `spots`.
 pub(super) fn outline(spots: &[Spot<'_>], evidence: &[usize]) -> Outline {
@@ -42,16 +44,44 @@ pub(super) fn outline(spots: &[Spot<'_>], evidence: &[usize]) -> Outline {
     }
 }
 
-fn shapes(spots: &[Spot<'_>], evidence: &[usize]) -> Vec<Shape> {
-    let nodes: Vec<Node> = spots
+/// The outline of a kept trace with some of its spans marked: rows in tree preorder.
+pub(crate) fn outline_of(kept: &Kept, marked: &[u32]) -> Outline {
+    let nodes: Vec<Node> = kept
+        .spans
         .iter()
-        .map(|spot| Node {
-            id: u64::from_be_bytes(spot.span.span_id()),
-            parent: spot.span.parent_id().map_or(0, u64::from_be_bytes),
-            start: spot.span.start(),
-            kind: spot.span.kind(),
+        .map(|at| node(&kept.request.span(at.range)))
+        .collect();
+    let mut tree = Tree::default();
+    tree.build(&nodes);
+    let start = kept
+        .spans
+        .iter()
+        .map(|at| kept.request.span(at.range).start());
+    let start = start.min().unwrap_or_default();
+    let spots: Vec<Spot<'_>> = tree
+        .order
+        .iter()
+        .enumerate()
+        .filter_map(|(row, &position)| {
+            let at = *kept.spans.get(position as usize)?;
+            Some(Spot::new(&kept.request, at, row, start))
         })
         .collect();
+    let marked: Vec<usize> = marked.iter().map(|&row| row as usize).collect();
+    outline(&spots, &marked)
+}
+
+fn node(span: &SpanView<'_>) -> Node {
+    Node {
+        id: u64::from_be_bytes(span.span_id()),
+        parent: span.parent_id().map_or(0, u64::from_be_bytes),
+        start: span.start(),
+        kind: span.kind(),
+    }
+}
+
+fn shapes(spots: &[Spot<'_>], evidence: &[usize]) -> Vec<Shape> {
+    let nodes: Vec<Node> = spots.iter().map(|spot| node(&spot.span)).collect();
     // Rows are in this order already: the tree is built for its parents.
     let mut tree = Tree::default();
     tree.build(&nodes);

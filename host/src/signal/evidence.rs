@@ -280,7 +280,7 @@ fn is_leaf(
     }
 }
 
-const KINDS: [&str; 6] = [
+pub(crate) const KINDS: [&str; 6] = [
     "unspecified",
     "internal",
     "server",
@@ -288,7 +288,7 @@ const KINDS: [&str; 6] = [
     "producer",
     "consumer",
 ];
-const STATUSES: [&str; 3] = ["unset", "ok", "error"];
+pub(crate) const STATUSES: [&str; 3] = ["unset", "ok", "error"];
 
 /// The word of an enum's member; the number of an unknown one.
 fn word(member: i32, words: &[&str]) -> Json {
@@ -333,7 +333,7 @@ fn plain_text(bytes: &[u8]) -> Option<Json> {
 }
 
 /// At most [`MAX_TEXT`] bytes of `text`, the cut shown by `…`.
-fn shortened(text: &str) -> Cow<'_, str> {
+pub(crate) fn shortened(text: &str) -> Cow<'_, str> {
     if text.len() <= MAX_TEXT {
         return text.into();
     }

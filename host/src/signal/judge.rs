@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::evidence::{Spot, evidence};
 #[cfg(feature = "engine")]
-pub use super::of_engine::{Judged, signals};
+pub use super::of_engine::{Judged, draw, signals};
 use super::outline::Outline;
 use super::rule::RuleFacts;
 use super::stamp::{hex, rfc3339, signal_id};
-use super::{BrokenClause, Certainty, Emission, Signal, draw};
+use super::{BrokenClause, Certainty, Emission, Signal};
 use crate::assemble::trace::{Completion, Requests, Trace};
 use crate::columns::batch::Columns;
 use crate::columns::projection::Projection;
@@ -239,6 +239,6 @@ impl<'a> Whole<'a> {
             .iter()
             .map(|row| row.saturating_sub(first) as usize)
             .collect();
-        draw::outline(&spots, &evidence)
+        super::draw::outline(&spots, &evidence)
     }
 }

@@ -5,16 +5,20 @@
 //! ```
 //! One rule and one trace make one signal, whichever and however many clauses broke; its id depends on those two alone.
 
-mod draw;
+pub(crate) mod draw;
 pub mod evidence;
 pub mod judge;
 #[cfg(feature = "engine")]
 mod of_engine;
 pub mod outline;
 pub mod rule;
+pub mod shrink;
 pub mod stamp;
 
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeMap};
 use utoipa::ToSchema;
 
 use crate::assemble::trace::Completion;
@@ -77,7 +81,7 @@ pub enum ClauseKind {
 }
 
 /// Can more spans still undo the signal?
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Certainty {
     Certain,
@@ -93,7 +97,7 @@ pub struct BrokenClause {
 }
 
 /// A span that decided.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Evidence {
     pub span_id: String,
     pub name: Option<String>,
@@ -118,6 +122,30 @@ impl Serialize for Fields {
             map.serialize_entry(name, value)?;
         }
         map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("named values")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    fields.push(entry);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Entries)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Signals of what the engine found: its rules and findings, as [`judge`](super::judge) sees them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::judge::{Context, Found, Unfinished, build};
 use super::rule::{ClauseFacts, RuleFacts};
@@ -24,8 +24,26 @@ pub struct Judged<'a, R> {
     pub detected_at: u64,
 }
 
-/// Appends the signals of `findings`, in the order of traces and then of rules.
+/// Appends the signals of `findings`, in the order of traces and then of rules, and counts them.
 pub fn signals<R: Requests>(judged: &Judged<'_, R>, findings: &[Finding], out: &mut Vec<Emission>) {
+    let before = out.len();
+    draw(judged, findings, out);
+    let mut counts: HashMap<&str, u64> = HashMap::new();
+    for emission in out.get(before..).unwrap_or_default() {
+        *counts.entry(&emission.signal.rule).or_default() += 1;
+    }
+    let rules: BTreeSet<u32> = findings.iter().map(|finding| finding.rule).collect();
+    for rule in rules {
+        if let Some(rule) = judged.set.rules.get(rule as usize)
+            && let Some(&signals) = counts.get(rule.id.as_str())
+        {
+            rule.signalled(signals);
+        }
+    }
+}
+
+/// Appends the signals of `findings` without counting them, as they go nowhere but to whoever looks at them.
+pub fn draw<R: Requests>(judged: &Judged<'_, R>, findings: &[Finding], out: &mut Vec<Emission>) {
     let mut rules = BTreeMap::new();
     for finding in findings {
         if let Some(rule) = judged.set.rules.get(finding.rule as usize) {
@@ -45,17 +63,7 @@ pub fn signals<R: Requests>(judged: &Judged<'_, R>, findings: &[Finding], out: &
         detected_at: judged.detected_at,
     };
     let mut found: Vec<Found<'_>> = findings.iter().map(Found::from).collect();
-    let before = out.len();
     build(&context, &mut found, out);
-    for (index, facts) in &rules {
-        let new = out.get(before..).unwrap_or_default().iter();
-        let count = new
-            .filter(|emission| emission.signal.rule == facts.id)
-            .count();
-        if let Some(rule) = judged.set.rules.get(*index as usize) {
-            rule.signalled(count as u64);
-        }
-    }
 }
 
 impl From<&Rule> for RuleFacts {

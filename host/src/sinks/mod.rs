@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::signal::Emission;
 use format::Format;
@@ -59,6 +59,10 @@ pub struct Sink {
     counters: Arc<stream::Counters>,
     /// What passes through is kept here for a while.
     recent: Option<Arc<recent::Recent>>,
+    /// Whether senders wait while the queue is full.
+    waits: bool,
+    /// Gets everything, too.
+    other: Option<Arc<Sink>>,
 }
 
 /// The writer thread: joined to know that all is written.
@@ -102,9 +106,25 @@ pub fn start(stream: Stream, queue: usize) -> Result<(Sink, Writer), SinkError> 
             batches,
             counters: counters.clone(),
             recent: None,
+            waits: true,
+            other: None,
         },
         Writer { thread, counters },
     ))
+}
+
+/// A sink for somebody who looks on and must not hold up the flow: batches that the queue has no room for are counted as
+/// lost.
+pub fn view(queue: usize) -> (Sink, Receiver<Vec<Emission>>) {
+    let (batches, incoming) = bounded(queue.max(1));
+    let sink = Sink {
+        batches,
+        counters: Arc::default(),
+        recent: None,
+        waits: false,
+        other: None,
+    };
+    (sink, incoming)
 }
 
 impl Sink {
@@ -116,7 +136,8 @@ impl Sink {
         }
     }
 
-    /// Hands over a batch; waits while the queue is full. A batch for a writer that is gone is counted as lost.
+    /// Hands over a batch; waits while the queue is full, but for a [`view`]. A batch for a writer that is gone is counted as
+    /// lost.
     pub fn send(&self, batch: Vec<Emission>) {
         if batch.is_empty() {
             return;
@@ -125,8 +146,26 @@ impl Sink {
         if let Some(recent) = &self.recent {
             recent.push(&batch);
         }
-        if let Err(unsent) = self.batches.send(batch) {
-            self.counters.lose(unsent.0.len());
+        if let Some(other) = &self.other {
+            other.send(batch.clone());
+        }
+        let sent = match self.waits {
+            true => self.batches.send(batch).map_err(|unsent| unsent.0),
+            false => self
+                .batches
+                .try_send(batch)
+                .map_err(TrySendError::into_inner),
+        };
+        if let Err(unsent) = sent {
+            self.counters.lose(unsent.len());
+        }
+    }
+
+    /// A sink that sends everything to `other`, too. Its counters stay its own.
+    pub fn and(self, other: Sink) -> Sink {
+        Sink {
+            other: Some(Arc::new(other)),
+            ..self
         }
     }
 

@@ -36,7 +36,7 @@ pub fn view(emission: &Emission, paint: Paint, width: usize) -> String {
     view.line("");
     match &emission.outline {
         Some(outline) => {
-            for line in waterfall::lines(&emission.signal, outline, paint, width) {
+            for line in waterfall::lines(&emission.signal.evidence, outline, paint, width) {
                 view.line(&line);
             }
         }
@@ -131,7 +131,7 @@ impl View {
         const LABEL: usize = 8;
         let room = self.width.saturating_sub(LABEL + 2);
         let mut label = text::column(label, LABEL);
-        for part in wrapped(&text::clean(body, CLAUSE), room) {
+        for part in text::wrapped(&text::clean(body, CLAUSE), room) {
             let line = format!(
                 "  {}{}",
                 self.paint.paint(Style::Label, &label),
@@ -210,22 +210,4 @@ fn doubt(signal: &Signal) -> String {
         reasons.push("a span says that it dropped attributes or events".to_owned());
     }
     format!("more spans could undo this: {}", reasons.join(", "))
-}
-
-/// `body` in lines of at most `columns`, broken at spaces where there are any.
-fn wrapped(body: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in body.split(' ') {
-        let used = lines.last().map_or(0, |line| text::width(line));
-        if used > 0 && used + 1 + text::width(word) > columns {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(&text::clean(word, columns));
-        }
-    }
-    lines
 }

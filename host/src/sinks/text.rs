@@ -66,6 +66,37 @@ pub fn counted(n: u64, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
+/// `4,812`: digits in groups, for numbers that are read at a glance.
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `body` in lines of at most `columns`, broken at spaces where there are any.
+pub fn wrapped(body: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in body.split(' ') {
+        let used = lines.last().map_or(0, |line| width(line));
+        if used > 0 && used + 1 + width(word) > columns {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(&clean(word, columns));
+        }
+    }
+    lines
+}
+
 /// Three digits, none lost to rounding up into a fourth (`999.96` is `1000`).
 fn scaled(value: f64, unit: &str) -> String {
     if value < 9.995 {
@@ -117,6 +148,19 @@ mod tests {
         assert_eq!(clean("支払い処理", 10), "支払い処理");
         assert_eq!(clean("支払い処理", 9), "支払い処…");
         assert_eq!(column("支払い", 8), "支払い  ");
+    }
+
+    #[test]
+    fn digits_come_in_groups() {
+        let cases = [
+            (0, "0"),
+            (999, "999"),
+            (4_812, "4,812"),
+            (1_234_567, "1,234,567"),
+        ];
+        for (n, text) in cases {
+            assert_eq!(grouped(n), text);
+        }
     }
 
     #[test]

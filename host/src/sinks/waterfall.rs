@@ -11,8 +11,9 @@
 use super::paint::{Paint, Style};
 use super::person::values;
 use super::text;
-use crate::signal::Signal;
+use crate::signal::Evidence;
 use crate::signal::outline::{Line, MoreLine, Outline, SpanLine};
+use crate::signal::shrink::{LEAST, shrunk};
 
 /// Columns of a service's name.
 const SERVICE: usize = 14;
@@ -27,14 +28,59 @@ const MAX_INDENT: usize = 10;
 const MIN_BAR: usize = 12;
 const BAR_OF_TEN: usize = 4;
 
-/// The outline's lines, each at most `width` columns.
-pub fn lines(signal: &Signal, outline: &Outline, paint: Paint, width: usize) -> Vec<String> {
+/// Behind values of which not all are shown.
+const CUT: &str = " …";
+
+/// Lines of one span's values in a small view.
+const SMALL_VALUES: usize = 2;
+
+/// The outline's lines, each at most `width` columns. Its evidence are indices into `evidence`.
+pub fn lines(evidence: &[Evidence], outline: &Outline, paint: Paint, width: usize) -> Vec<String> {
+    draw(evidence, outline, paint, width, usize::MAX)
+}
+
+/// As [`lines`], in about `most` lines: what matters least is left out.
+pub fn small(
+    evidence: &[Evidence],
+    outline: &Outline,
+    paint: Paint,
+    width: usize,
+    most: usize,
+) -> Vec<String> {
+    let of = |spans| {
+        draw(
+            evidence,
+            &shrunk(outline, spans),
+            paint,
+            width,
+            SMALL_VALUES,
+        )
+    };
+    // Values take lines, too, and how many is known when they are drawn.
+    let mut drawn = of(most);
+    for spans in (LEAST..most).rev() {
+        if drawn.len() <= most {
+            break;
+        }
+        drawn = of(spans);
+    }
+    drawn
+}
+
+fn draw(
+    evidence: &[Evidence],
+    outline: &Outline,
+    paint: Paint,
+    width: usize,
+    value_lines: usize,
+) -> Vec<String> {
     let free = width.saturating_sub(2 + SERVICE + 1 + 2 * TIME);
     let bar = (free * BAR_OF_TEN / 10).max(MIN_BAR);
     let canvas = Canvas {
         paint,
         name: free.saturating_sub(bar + 1),
         bar,
+        value_lines,
         extent_ns: outline.extent_ns,
     };
     let mut drawn = Vec::new();
@@ -43,8 +89,7 @@ pub fn lines(signal: &Signal, outline: &Outline, paint: Paint, width: usize) -> 
         match line {
             Line::Span(span) => {
                 drawn.push(canvas.span(span, &branch));
-                let Some(evidence) = span.evidence.and_then(|index| signal.evidence.get(index))
-                else {
+                let Some(evidence) = span.evidence.and_then(|index| evidence.get(index)) else {
                     continue;
                 };
                 let values = values(&evidence.fields);
@@ -70,6 +115,8 @@ struct Canvas {
     paint: Paint,
     name: usize,
     bar: usize,
+    /// Lines of one span's values.
+    value_lines: usize,
     extent_ns: u64,
 }
 
@@ -112,13 +159,23 @@ impl Canvas {
             self.paint.paint(Style::Faint, &branch.below)
         );
         let room = (self.name + self.bar + 2 * TIME).saturating_sub(text::width(&branch.below) + 1);
+        let cut = match self.value_lines {
+            usize::MAX => 0,
+            _ => text::width(CUT),
+        };
+        let room = room.saturating_sub(cut);
         let mut lines: Vec<String> = Vec::new();
         for value in values {
             let value = text::clean(value, room);
+            let is_last = lines.len() >= self.value_lines;
             match lines.last_mut() {
                 Some(line) if text::width(line) + 3 + text::width(&value) <= room => {
                     line.push_str("   ");
                     line.push_str(&value);
+                }
+                Some(line) if is_last => {
+                    line.push_str(CUT);
+                    break;
                 }
                 _ => lines.push(value),
             }

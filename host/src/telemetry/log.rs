@@ -31,6 +31,8 @@ pub enum Notes {
     Beside,
     /// Lines of the log, where that is JSON: for a command that runs as a service.
     Logged,
+    /// For a person, who is shown on a screen of its own what reloads led to.
+    OnScreen,
 }
 
 /// The log of this process.
@@ -45,7 +47,7 @@ pub(super) fn to_stderr(format: LogFormat, notes: Notes) -> Box<dyn Layer<Regist
     NOTES_ARE_LOGGED.store(logged, Relaxed);
     let ansi = is_terminal && std::env::var_os("NO_COLOR").is_none();
     let asked = std::env::var(LOG).unwrap_or_default();
-    Box::new(layer(json, ansi, std::io::stderr).with_filter(filter(&asked)))
+    Box::new(layer(json, ansi, std::io::stderr).with_filter(filter(&asked, notes)))
 }
 
 /// Says `text` in the log, if that is where notes of this process belong.
@@ -75,8 +77,14 @@ fn say(text: &str) {
     }
 }
 
-/// Warnings, and what was asked for.
-fn filter(asked: &str) -> EnvFilter {
+/// Warnings, reloads, and what was asked for.
+fn filter(asked: &str, notes: Notes) -> EnvFilter {
+    let asked = match notes {
+        _ if !asked.is_empty() => asked,
+        Notes::Logged => "warn,betrace::app::reload=info",
+        Notes::OnScreen => "warn,betrace::app::reload=off",
+        Notes::Beside => "warn",
+    };
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::WARN.into())
         .parse_lossy(asked);
@@ -129,7 +137,8 @@ mod tests {
     fn logged(json: bool, asked: &str, log: impl FnOnce()) -> String {
         let written = Written::default();
         let writer = written.clone();
-        let layer = layer(json, false, move || writer.clone()).with_filter(filter(asked));
+        let layer =
+            layer(json, false, move || writer.clone()).with_filter(filter(asked, Notes::Beside));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
         let bytes = written.0.lock().expect("no panic").clone();
         String::from_utf8(bytes).expect("text")

@@ -1,0 +1,101 @@
+//! `GET /api/v1/rules/{id}/explain/{trace}`: why a rule fires on a trace or does not; of a trace that is not at hand, where
+//! it is.
+//!
+//! An explanation is compiled when it is asked for, so it counts as a rule that is tried: so many at a time, so long.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use axum::Json;
+use axum::extract::{Path, State as Extract};
+use http::StatusCode;
+
+use super::error::{Error, ErrorBody};
+use super::page::{seconds, trace_id};
+use super::rules::unknown;
+use super::state::State;
+use crate::engine::Rule;
+use crate::replay::explain::{ExplainError, Explanation, Where, explain as explained};
+
+/// Why a rule fires on a trace, or does not. `explained` is null where the trace is not at hand; `whereabouts` says why.
+#[utoipa::path(
+    get,
+    path = "/api/v1/rules/{id}/explain/{trace}",
+    params(
+        ("id" = String, Path, description = "The rule's id"),
+        ("trace" = String, Path, description = "32 hexadecimal digits"),
+    ),
+    responses(
+        (status = 200, description = "What the rule makes of the trace, part by part", body = Explanation),
+        (status = 400, description = "No trace id", body = ErrorBody),
+        (status = 404, description = "No such rule", body = ErrorBody),
+        (status = 422, description = "The rule can't be explained", body = ErrorBody),
+        (status = 429, description = "Others are being tried or explained", body = ErrorBody),
+        (status = 503, description = "It took too long", body = ErrorBody),
+    )
+)]
+pub(super) async fn explain(
+    Extract(state): Extract<Arc<State>>,
+    Path((id, trace)): Path<(String, String)>,
+) -> Result<Json<Explanation>, Error> {
+    let trace = trace_id(&trace)?;
+    let set = state.rules.current();
+    let rule = set.rules.iter().find(|rule| rule.id == id).cloned();
+    let rule = rule.ok_or_else(|| unknown(&state, &id))?;
+    let Ok(permit) = state.attempts.clone().try_acquire_owned() else {
+        state.counters.attempts_refused.fetch_add(1, Relaxed);
+        return Err(Error::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "busy",
+            format!(
+                "{} rules are being tried or explained, which is the most",
+                state.limits.attempts
+            ),
+        )
+        .help("ask again; `--try-at-once` says how many may be")
+        .retry_after(1));
+    };
+    let asked = state.clone();
+    let task = tokio::task::spawn_blocking(move || {
+        // Held until the work is done, whoever waits.
+        let _permit = permit;
+        explanation(&asked, &rule, trace)
+    });
+    match tokio::time::timeout(state.limits.attempt_timeout, task).await {
+        Ok(Ok(explanation)) => explanation.map(Json).map_err(|error| {
+            Error::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "not_explained",
+                error.to_string(),
+            )
+        }),
+        Ok(Err(_)) => Err(Error::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "failed",
+            "the rule could not be explained",
+        )
+        .help("this is a bug in betrace: please report it with the rule")),
+        Err(_) => {
+            state.counters.attempts_timed_out.fetch_add(1, Relaxed);
+            Err(Error::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "timeout",
+                format!(
+                    "it took longer than {} s",
+                    seconds(state.limits.attempt_timeout)
+                ),
+            )
+            .help("ask again, or raise `--try-timeout`"))
+        }
+    }
+}
+
+fn explanation(state: &State, rule: &Rule, trace: [u8; 16]) -> Result<Explanation, ExplainError> {
+    // Where it is comes first: a trace that is judged between the two looks is then found in the second.
+    let whereabouts = Where::from(state.whereabouts(trace));
+    let explained = match state.ring.get(&trace) {
+        Some(kept) => Some(explained(&state.engine, rule, &kept)?),
+        None => None,
+    };
+    Ok(Explanation::new(rule, trace, whereabouts, explained))
+}

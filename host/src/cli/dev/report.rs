@@ -1,0 +1,277 @@
+//! What a save led to, as a block of lines that fits a screen.
+//!
+//! ```text
+//! ── 10:32:07 UTC  rules/payments.betrace ───────────────────── live after 6.20 ms, verdict after 21.4 ms
+//! what is wrong with it | what it does to the kept traces (verdict.rs)
+//! ```
+//! A function of the report and of what the screen showed before.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::page::Page;
+use super::verdict;
+use crate::live::SaveReport;
+use crate::rules::compile::Problem;
+use crate::rules::update::FileReport;
+use crate::signal::stamp::rfc3339;
+use crate::sinks::paint::{Paint, Style};
+use crate::sinks::text::{self, clean, counted, duration};
+
+/// Lines of diagnostics: with what stands around them, a screen.
+const DIAGNOSTIC_LINES: usize = 30;
+
+/// Lines that list rules or files by name.
+const NAME_LINES: usize = 3;
+
+/// Columns of a path or of an error that names one.
+const LONG: usize = 400;
+
+/// What a block depends on beside its report.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context<'a> {
+    pub(super) paint: Paint,
+    pub(super) width: usize,
+    /// Files that were broken when they were looked at last.
+    pub(super) broken: &'a BTreeSet<PathBuf>,
+    /// How to send traces, for when there are none; line by line.
+    pub(super) no_traffic: &'a [String],
+}
+
+/// The number of the report of the start.
+pub(super) const START: u64 = 1;
+
+/// The block of a report.
+pub(super) fn block(report: &SaveReport, context: &Context<'_>) -> String {
+    let mut page = Page::new(context.paint, context.width);
+    head(&mut page, report, context);
+    for error in &report.update.paths {
+        page.text(0, Style::Bad, &format!("error: {error}"), NAME_LINES);
+    }
+    problems(&mut page, report);
+    if report.number == START {
+        start(&mut page, report);
+    } else {
+        gone(&mut page, report);
+    }
+    match &report.verdict {
+        Some(found) => verdict::write(&mut page, found, report, context),
+        None if report.number == START => {}
+        None => unjudged(&mut page, report),
+    }
+    page.finish()
+}
+
+fn is_broken(file: &FileReport) -> bool {
+    !file.problems.is_empty()
+}
+
+/// When, which files, and how fast.
+fn head(page: &mut Page, report: &SaveReport, context: &Context<'_>) {
+    let when = format!("── {} UTC  ", clock(report.saved_at));
+    let times = times(report);
+    let room = page
+        .width
+        .saturating_sub(text::width(&when) + text::width(&times) + 4);
+    let (what, style) = what(report, context);
+    let what = clean(&what, room);
+    let fill = room.saturating_sub(text::width(&what)) + 1;
+    let line = format!(
+        "{}{} {} {}",
+        page.paint.paint(Style::Faint, &when),
+        page.paint.paint(style, &what),
+        page.paint.paint(Style::Faint, &"─".repeat(fill)),
+        page.paint.paint(Style::Label, &times),
+    );
+    page.line(&line);
+}
+
+fn what(report: &SaveReport, context: &Context<'_>) -> (String, Style) {
+    if report.number == START {
+        return ("start".to_owned(), Style::Strong);
+    }
+    let files = &report.update.files;
+    let named = |path: &Path, state: &str| format!("{}{state}", path.display());
+    match &files[..] {
+        [file] if is_broken(file) => (named(&file.path, " is broken"), Style::Bad),
+        [file] if file.removed => (named(&file.path, " is gone"), Style::Doubtful),
+        [file] if context.broken.contains(&file.path) => {
+            (named(&file.path, " is mended"), Style::Strong)
+        }
+        [file] => (named(&file.path, ""), Style::Strong),
+        [] => {
+            let paths: BTreeSet<&Path> = report
+                .update
+                .changes
+                .iter()
+                .map(|change| change.path.as_path())
+                .collect();
+            match paths.first() {
+                Some(path) if paths.len() == 1 => (named(path, ""), Style::Strong),
+                Some(_) => (counted(paths.len() as u64, "file"), Style::Strong),
+                None => ("the rule folders".to_owned(), Style::Doubtful),
+            }
+        }
+        _ => {
+            let broken = files.iter().filter(|file| is_broken(file)).count();
+            let all = counted(files.len() as u64, "file");
+            match broken {
+                0 => (all, Style::Strong),
+                _ => (format!("{all}, {broken} broken"), Style::Bad),
+            }
+        }
+    }
+}
+
+fn times(report: &SaveReport) -> String {
+    let shown =
+        |after: std::time::Duration| duration(u64::try_from(after.as_nanos()).unwrap_or(u64::MAX));
+    let live = shown(report.live_after);
+    if report.number == START {
+        return format!("loaded in {live}");
+    }
+    match (&report.verdict, report.update.changes.is_empty()) {
+        (Some(_), _) => format!(
+            "live after {live}, verdict after {}",
+            shown(report.verdict_after)
+        ),
+        (None, false) => format!("live after {live}"),
+        (None, true) => format!("checked after {live}"),
+    }
+}
+
+/// What is wrong with files, and what runs all the same.
+fn problems(page: &mut Page, report: &SaveReport) {
+    let mut room = DIAGNOSTIC_LINES;
+    let mut hidden: Vec<&FileReport> = Vec::new();
+    for file in &report.update.files {
+        if room == 0 && is_broken(file) {
+            hidden.push(file);
+            continue;
+        }
+        for warning in &file.warnings {
+            let text = match page.paint.color {
+                true => &warning.painted,
+                false => &warning.text,
+            };
+            diagnostic(page, text, &file.path, &mut room);
+        }
+        for problem in &file.problems {
+            let text = problem.rendered(page.paint.color);
+            diagnostic(page, &text, &file.path, &mut room);
+        }
+        if is_broken(file) {
+            page.text(0, Style::Doubtful, &runs_on(file), NAME_LINES);
+        }
+    }
+    if !hidden.is_empty() {
+        let names: Vec<String> = hidden
+            .iter()
+            .map(|f| f.path.display().to_string())
+            .collect();
+        let many = counted(names.len() as u64, "more file");
+        let text = format!("{many} broken: {}", names.join(", "));
+        page.text(0, Style::Bad, &text, NAME_LINES);
+    }
+}
+
+/// The compiler's own lines, as it laid them out, as long as there is room.
+fn diagnostic(page: &mut Page, text: &str, path: &Path, room: &mut usize) {
+    let lines = text.trim_end().lines().count();
+    for line in text.trim_end().lines().take(*room) {
+        page.line(line);
+    }
+    if lines > *room {
+        let more = counted((lines - *room) as u64, "more line");
+        let path = clean(&path.display().to_string(), LONG);
+        page.text(
+            0,
+            Style::Faint,
+            &format!("… {more}: `betrace check {path}`"),
+            NAME_LINES,
+        );
+    }
+    *room = room.saturating_sub(lines);
+}
+
+fn runs_on(file: &FileReport) -> String {
+    let whole = file.problems.iter().any(|problem| {
+        matches!(
+            problem,
+            Problem::Source { .. }
+                | Problem::Unreadable { .. }
+                | Problem::NoFile { .. }
+                | Problem::TooLarge { .. }
+        )
+    });
+    match (&file.kept[..], whole) {
+        ([], true) => {
+            "no rule of this file is in force: it has not been right since betrace runs".to_owned()
+        }
+        ([], false) => "other rules of this file run".to_owned(),
+        ([one], _) => format!("`{one}` runs on as it was before this save"),
+        (many, _) => format!(
+            "{} run on as they were before this save: {}",
+            counted(many.len() as u64, "rule"),
+            many.join(", ")
+        ),
+    }
+}
+
+/// The rules of the start.
+fn start(page: &mut Page, report: &SaveReport) {
+    let ids: Vec<&str> = report
+        .update
+        .changes
+        .iter()
+        .map(|change| change.id.as_str())
+        .collect();
+    if ids.is_empty() {
+        let text = "no rule is in force yet; one will be as soon as a file is right";
+        page.text(0, Style::Doubtful, text, NAME_LINES);
+    } else if report.verdict.is_none() {
+        let text = format!(
+            "{} in force: {}",
+            counted(ids.len() as u64, "rule"),
+            ids.join(", ")
+        );
+        page.text(0, Style::Faint, &text, NAME_LINES);
+    }
+}
+
+/// Rules that wait to be withdrawn, as their file is gone.
+fn gone(page: &mut Page, report: &SaveReport) {
+    let removed = report.update.files.iter().filter(|file| file.removed);
+    let kept: Vec<&str> = removed
+        .flat_map(|file| file.kept.iter().map(String::as_str))
+        .collect();
+    if !kept.is_empty() {
+        let text = format!("still in force: {}", kept.join(", "));
+        page.text(0, Style::Faint, &text, NAME_LINES);
+    }
+}
+
+/// A save without a verdict.
+fn unjudged(page: &mut Page, report: &SaveReport) {
+    let changes = &report.update.changes;
+    if changes.is_empty() {
+        if report.update.files.iter().all(|file| !is_broken(file)) && report.update.paths.is_empty()
+        {
+            let text = "nothing changes: the rules are what they were";
+            page.text(0, Style::Faint, text, NAME_LINES);
+        }
+        return;
+    }
+    let ids: Vec<&str> = changes.iter().map(|change| change.id.as_str()).collect();
+    let text = format!(
+        "{} changed and in force: {}; a newer save is there, which tells what that does",
+        counted(ids.len() as u64, "rule"),
+        ids.join(", ")
+    );
+    page.text(0, Style::Faint, &text, NAME_LINES);
+}
+
+/// Hours, minutes and seconds of a time in Unix nanoseconds.
+pub(super) fn clock(unix_ns: u64) -> String {
+    rfc3339(unix_ns).get(11..19).unwrap_or_default().to_owned()
+}
