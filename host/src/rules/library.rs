@@ -293,11 +293,12 @@ impl Library {
         }
         let mut problems = Vec::new();
         let mut gives: Vec<Arc<Rule>> = Vec::new();
+        let mut given = HashSet::new();
         let mut broken = HashSet::new();
         let mut whole = false;
         for (id, rule) in file.rules {
             match rule {
-                Ok(known) if gives.iter().any(|other| other.id == known.id) => {
+                Ok(known) if !given.insert(known.id.clone()) => {
                     problems.push(Problem::Duplicate {
                         id: known.id.clone(),
                         first: file.path.clone(),
