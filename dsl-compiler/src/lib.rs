@@ -40,8 +40,8 @@ pub struct Output {
 pub struct CompiledRule {
     /// As declared, or the file's stem.
     pub id: String,
-    /// All that the component was made from: of two rules with the same origin it is the same.
-    pub origin: String,
+    /// The rule alone: a file of the same stem that holds just this compiles to the same component.
+    pub source: String,
     /// WebAssembly of the world `batch-rule`; empty for a rule that [`compile_changed`]'s caller has.
     pub component: Vec<u8>,
 }
@@ -52,12 +52,12 @@ const MAX_REFUSED: usize = 16;
 
 /// Compiles a file. `stem` is its name without its ending, the id of a bare body.
 pub fn compile(stem: &str, source: &[u8]) -> Output {
-    compile_changed(stem, source, &|_| false)
+    compile_changed(stem, source, &|_, _| false)
 }
 
-/// Compiles a file of which the caller has some rules already: those whose [`CompiledRule::origin`] is `known` come
-/// without a component, so that editing one rule of a thousand compiles one.
-pub fn compile_changed(stem: &str, source: &[u8], known: &dyn Fn(&str) -> bool) -> Output {
+/// Compiles a file of which the caller has some rules already: those whose id and [`CompiledRule::source`] are `known`
+/// come without a component, so that editing one rule of a thousand compiles one.
+pub fn compile_changed(stem: &str, source: &[u8], known: &dyn Fn(&str, &str) -> bool) -> Output {
     let (rules, mut diagnostics) = check(stem, source);
     if is_broken(&diagnostics) {
         return Output {
@@ -70,19 +70,16 @@ pub fn compile_changed(stem: &str, source: &[u8], known: &dyn Fn(&str) -> bool) 
     let mut compiled = Vec::with_capacity(rules.len());
     let mut refused = 0;
     for rule in &rules {
-        let origin = origin(rule, text);
-        if known(&origin) {
-            compiled.push(CompiledRule {
-                id: rule.id.clone(),
-                origin,
-                component: Vec::new(),
-            });
-            continue;
-        }
-        match component(rule, text) {
+        let source = alone(rule, text);
+        let component = if known(&rule.id, &source) {
+            Ok(Vec::new())
+        } else {
+            component(rule, text)
+        };
+        match component {
             Ok(component) => compiled.push(CompiledRule {
                 id: rule.id.clone(),
-                origin,
+                source,
                 component,
             }),
             Err(diagnostic) => {
@@ -103,14 +100,17 @@ pub fn compile_changed(stem: &str, source: &[u8], known: &dyn Fn(&str) -> bool) 
     }
 }
 
-/// The texts of a rule. Nothing outside of its declaration says what it means.
-fn origin(rule: &tree::Rule, source: &str) -> String {
-    format!(
-        "{}\n{}\n{}",
-        rule.id,
-        rule.description,
-        rule.declaration.text(source)
-    )
+/// A rule as a file of its own. Nothing outside of its declaration and the lines above it says what it means.
+fn alone(rule: &tree::Rule, source: &str) -> String {
+    let declaration = rule.declaration.text(source);
+    // What is the whole file holds its description, if it has one.
+    if rule.description.is_empty() || declaration.len() == source.len() {
+        return declaration.to_owned();
+    }
+    let lines = rule.description.split('\n');
+    let mut text: String = lines.map(|line| format!("/// {line}\n")).collect();
+    text.push_str(declaration);
+    text
 }
 
 /// A component that says how a rule came to its verdict.

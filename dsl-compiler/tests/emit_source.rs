@@ -123,3 +123,33 @@ fn functions_have_readable_names() {
         );
     }
 }
+
+/// What a host keeps of a file for each of its rules, and explains them from.
+#[test]
+fn a_rule_alone_is_the_rule_in_its_file() {
+    let file = b"# notes\n\
+        /// Too many sales.\n\
+        ///\n\
+        ///   With room before it.\n\
+        rule sales {\n    # inside\n    detect { spans.where(service == sales).count() > 10 }\n}\n\n\
+        rule plain { detect { spans.count() > 1 } } /// of the next\n\
+        rule next { when { a } always { b } }\n";
+    let whole = betrace_dsl::compile("file", file);
+    assert!(whole.diagnostics.is_empty(), "{:?}", whole.diagnostics);
+    assert_eq!(whole.rules.len(), 3);
+    for rule in &whole.rules {
+        let alone = betrace_dsl::compile("file", rule.source.as_bytes());
+        assert_eq!(alone.rules, [rule.clone()], "{}", rule.source);
+    }
+    let bare = b"/// Why.\nspans.count() > 10 # as pasted\n";
+    let whole = betrace_dsl::compile("bare", bare);
+    assert_eq!(whole.rules[0].source.as_bytes(), bare);
+    let known = |id: &str, source: &str| (id, source) == ("sales", &*sales_of(file));
+    let changed = betrace_dsl::compile_changed("file", file, &known);
+    let empty = changed.rules.iter().map(|rule| rule.component.is_empty());
+    assert_eq!(empty.collect::<Vec<_>>(), [true, false, false]);
+}
+
+fn sales_of(file: &[u8]) -> String {
+    betrace_dsl::compile("file", file).rules[0].source.clone()
+}

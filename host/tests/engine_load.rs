@@ -40,7 +40,7 @@ fn compile(source: Source<'_>) -> Compiled {
             [b'?', ..] => compiled.messages.push(message(false)),
             _ => compiled.rules.push(CompiledRule {
                 id: line.into(),
-                origin: line.into(),
+                source: line.into(),
                 component: rule(line, line),
             }),
         }

@@ -7,17 +7,18 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use betrace::engine::{Engine, EngineLimits};
 use betrace::pipeline::thread::Clock;
 use betrace::rules::dsl;
 use betrace::rules::library::Library;
-use betrace::rules::watch::{Saved, Watch, WatchOptions};
-use crossbeam_channel::{Receiver, unbounded};
+use betrace::rules::watch::{HELD_OPEN, Saved, Watch, WatchOptions};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 /// A test that waits longer than this for something that should happen has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,12 +27,14 @@ const EVENTS: WatchOptions = WatchOptions {
     // So that events alone make a test pass.
     poll: Duration::from_secs(3600),
     quiet: Duration::from_millis(3),
+    held_open: HELD_OPEN,
     events: true,
 };
 
 const LOOKS: WatchOptions = WatchOptions {
     poll: Duration::from_millis(20),
     quiet: Duration::from_millis(3),
+    held_open: HELD_OPEN,
     events: false,
 };
 
@@ -42,12 +45,20 @@ struct Desk {
     clock: Clock,
     /// Ids that must be in force after each look.
     always: Vec<String>,
-    _watch: Watch,
+    watch: Watch,
 }
 
 impl Desk {
     /// `prepare` makes what is there at first; `rules` under the folder is watched.
     fn new(options: WatchOptions, prepare: impl FnOnce(&Path)) -> Desk {
+        Desk::with(options, unbounded(), prepare)
+    }
+
+    fn with(
+        options: WatchOptions,
+        (sender, saved): (Sender<Saved>, Receiver<Saved>),
+        prepare: impl FnOnce(&Path),
+    ) -> Desk {
         let folder = tempfile::tempdir().expect("a folder");
         prepare(folder.path());
         let roots = vec![folder.path().join("rules")];
@@ -55,7 +66,6 @@ impl Desk {
         let clock = Clock::start();
         let delay = Duration::from_millis(250);
         let mut library = Library::new(engine, roots.clone(), &dsl::compile, delay);
-        let (sender, saved) = unbounded();
         let watch = Watch::start(roots, options, sender).expect("a thread starts");
         library.open(clock.now());
         Desk {
@@ -64,7 +74,7 @@ impl Desk {
             saved,
             clock,
             always: Vec::new(),
-            _watch: watch,
+            watch,
         }
     }
 
@@ -144,6 +154,7 @@ fn rename_over(path: &Path, text: &str) {
 const BOTH: WatchOptions = WatchOptions {
     poll: Duration::from_millis(1),
     quiet: Duration::from_millis(3),
+    held_open: HELD_OPEN,
     events: true,
 };
 
@@ -197,6 +208,12 @@ fn a_file_caught_half_written_counts_only_when_it_is_closed() {
     file.write_all(rule("a", 2).as_bytes())
         .expect("it is written");
     file.flush().expect("it is written");
+    // Some editors see to the rights of a file before they close it.
+    fs::set_permissions(
+        desk.path("rules/a.betrace"),
+        fs::Permissions::from_mode(0o640),
+    )
+    .expect("it is ours");
     // Another save makes the watcher look while the file holds one rule of two.
     fs::create_dir(desk.path("rules/sub")).expect("a folder");
     rename_over(&desk.path("rules/b.betrace"), &rule("b", 2));
@@ -348,4 +365,107 @@ fn a_hard_link_and_a_link_are_put_in_place_without_being_written() {
     fs::write(desk.path("x"), rule("x", 1)).expect("a file");
     symlink(desk.path("x"), desk.path("rules/x.betrace")).expect("a link");
     desk.until(&["a>1", "b>1", "x>1"]);
+}
+
+#[test]
+fn a_folder_that_flickers_is_still_followed() {
+    let mut desk = Desk::new(EVENTS, plain);
+    desk.always(&["a", "b"]);
+    let (rules, away) = (desk.path("rules"), desk.path("away"));
+    for over in 2..30 {
+        fs::rename(&rules, &away).expect("it moves");
+        fs::rename(&away, &rules).expect("it moves");
+        rename_over(&desk.path("rules/a.betrace"), &rule("a", over));
+        desk.until(&[&format!("a>{over}"), "b>1"]);
+    }
+}
+
+#[test]
+fn a_file_that_nobody_closes_is_taken_when_it_stands_still() {
+    let options = WatchOptions {
+        held_open: Duration::from_millis(200),
+        ..BOTH
+    };
+    let mut desk = Desk::new(options, plain);
+    let mut file = fs::File::create(desk.path("rules/a.betrace")).expect("it opens");
+    file.write_all(rule("a", 2).as_bytes())
+        .expect("it is written");
+    desk.until(&["a>2", "b>1"]);
+}
+
+#[test]
+fn what_no_event_told_is_found_all_the_same() {
+    // The first save is taken, the second waits in the channel, the third holds the watcher up.
+    let mut desk = Desk::with(EVENTS, bounded(1), plain);
+    desk.always(&["a", "b"]);
+    let noise = desk.path("rules/noise.betrace");
+    // Each write is a few events, and there is room for 16,384.
+    for over in 0..12_000 {
+        fs::write(&noise, rule("noise", over)).expect("a file");
+    }
+    fs::rename(desk.path("rules"), desk.path("away")).expect("it moves");
+    fs::rename(desk.path("away"), desk.path("rules")).expect("it moves");
+    rename_over(&desk.path("rules/a.betrace"), &rule("a", 2));
+    desk.until(&["a>2", "b>1", "noise>11999"]);
+    assert!(desk.watch.counters().overflows.load(Relaxed) > 0);
+    rename_over(&desk.path("rules/b.betrace"), &rule("b", 2));
+    desk.until(&["a>2", "b>2", "noise>11999"]);
+}
+
+#[test]
+fn folders_in_new_folders_are_followed() {
+    let mut desk = Desk::new(EVENTS, plain);
+    desk.always(&["a", "b"]);
+    fs::create_dir_all(desk.path("rules/x/y/z")).expect("folders");
+    let path = desk.path("rules/x/y/z/c.betrace");
+    fs::write(&path, rule("c", 1)).expect("a file");
+    desk.until(&["a>1", "b>1", "c>1"]);
+    fs::write(&path, rule("c", 2)).expect("a file");
+    desk.until(&["a>1", "b>1", "c>2"]);
+    fs::rename(desk.path("rules/x"), desk.path("rules/w")).expect("it moves");
+    fs::write(desk.path("rules/w/y/z/c.betrace"), rule("c", 3)).expect("a file");
+    desk.until(&["a>1", "b>1", "c>3"]);
+}
+
+#[test]
+fn a_folder_behind_a_link_is_followed_until_the_link_is_gone() {
+    let mut desk = Desk::new(EVENTS, |folder| {
+        plain(folder);
+        fs::create_dir(folder.join("elsewhere")).expect("a folder");
+        fs::write(folder.join("elsewhere/c.betrace"), rule("c", 1)).expect("a file");
+        symlink("../elsewhere", folder.join("rules/linked")).expect("a link");
+    });
+    desk.until(&["a>1", "b>1", "c>1"]);
+    fs::write(desk.path("elsewhere/c.betrace"), rule("c", 2)).expect("a file");
+    desk.until(&["a>1", "b>1", "c>2"]);
+    fs::remove_file(desk.path("rules/linked")).expect("it is there");
+    desk.until(&["a>1", "b>1"]);
+}
+
+/// The way that a path is written says nothing about the files.
+#[test]
+fn a_half_written_file_is_known_by_any_path() {
+    let folder = tempfile::tempdir().expect("a folder");
+    plain(folder.path());
+    let roots = vec![folder.path().join("rules/../rules")];
+    let engine = Arc::new(Engine::new(EngineLimits::for_workers(1)).expect("limits"));
+    let clock = Clock::start();
+    let delay = Duration::from_millis(250);
+    let mut library = Library::new(engine, roots.clone(), &dsl::compile, delay);
+    let (sender, saved) = unbounded();
+    let _watch = Watch::start(roots, EVENTS, sender).expect("a thread starts");
+    library.open(clock.now());
+    let mut file = fs::File::create(folder.path().join("rules/a.betrace")).expect("it opens");
+    file.write_all(rule("x", 1).as_bytes())
+        .expect("it is written");
+    fs::create_dir(folder.path().join("rules/sub")).expect("a folder");
+    let first = saved
+        .recv_timeout(PATIENCE)
+        .expect("the new folder is told");
+    assert!(first.rescan);
+    library.saved(&first, clock.now());
+    let ids = |library: &Library| -> Vec<String> {
+        library.rules().iter().map(|rule| rule.id.clone()).collect()
+    };
+    assert_eq!(ids(&library), ["a", "b"]);
 }

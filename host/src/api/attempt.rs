@@ -230,7 +230,7 @@ fn load(engine: &Arc<Engine>, request: &Request) -> (Checked, Vec<Arc<Rule>>) {
         path: Path::new(&file),
         stem: &request.name,
         bytes: &request.source,
-        known: &|_| false,
+        known: &|_, _| false,
     });
     let mut diagnostics: Vec<DiagnosticView> = compiled
         .messages

@@ -89,11 +89,15 @@ impl Candidates {
             services: vec![NONE; constants],
             ..Candidates::default()
         };
+        let mut keys = HashMap::default();
         let numbered: Vec<Vec<Vec<u32>>> = groups
             .iter()
             .map(|rule| {
                 rule.iter()
-                    .map(|group| group.iter().map(|&atom| index.number(atom)).collect())
+                    .map(|group| {
+                        let atoms = group.iter();
+                        atoms.map(|&atom| index.number(atom, &mut keys)).collect()
+                    })
                     .collect()
             })
             .collect();
@@ -144,17 +148,14 @@ impl Candidates {
         Self::new(&vec![Vec::new(); rules], 0)
     }
 
-    fn number(&mut self, atom: Atom<'_>) -> u32 {
+    /// The number of an atom. `keys` has those of attributes, by column.
+    fn number(&mut self, atom: Atom<'_>, keys: &mut HashMap<u32, u32>) -> u32 {
         let next = self.columns.len() as u32;
         let number = match atom {
             Atom::Name(symbol) => number_at(&mut self.names, symbol, next),
             Atom::Service(symbol) => number_at(&mut self.services, symbol, next),
             Atom::Prefix(text) => self.prefixes.add(text, next),
-            Atom::Attribute(column) => match self.columns.iter().position(|&other| other == column)
-            {
-                Some(atom) => atom as u32,
-                None => next,
-            },
+            Atom::Attribute(column) => *keys.entry(column).or_insert(next),
         };
         if number == next {
             self.columns.push(if let Atom::Attribute(column) = atom {

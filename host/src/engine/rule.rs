@@ -44,11 +44,12 @@ pub struct Rule {
     source: Option<Arc<RuleSource>>,
 }
 
-/// The file that a rule was compiled from.
+/// What a rule was compiled from.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RuleSource {
-    /// Its name without its ending: the id of a bare rule.
+    /// The name of its file without its ending: the id of a bare rule.
     pub stem: String,
+    /// The rule alone, as a file of that name would hold it: of a file with a thousand rules none keeps the other ones'.
     pub text: Vec<u8>,
 }
 

@@ -31,8 +31,8 @@ pub struct Source<'a> {
     /// The file's name without its extension: the id of a bare rule.
     pub stem: &'a str,
     pub bytes: &'a [u8],
-    /// Whether a rule of this [`CompiledRule::origin`] is there already: it needs no component.
-    pub known: &'a dyn Fn(&str) -> bool,
+    /// Whether a rule of this id and [`CompiledRule::source`] is there already: it needs no component.
+    pub known: &'a dyn Fn(&str, &str) -> bool,
 }
 
 /// What a compiler made of a file.
@@ -45,9 +45,9 @@ pub struct Compiled {
 #[derive(Debug)]
 pub struct CompiledRule {
     pub id: String,
-    /// All that it was made from: with the same origin it is the same rule. Empty where the compiler can't tell.
-    pub origin: String,
-    /// Empty where the origin was known.
+    /// The rule alone, as a file of the same name would hold it: with the same id and source it is the same rule.
+    pub source: String,
+    /// Empty where it was known.
     pub component: Vec<u8>,
 }
 
@@ -132,23 +132,24 @@ pub fn load(engine: &Arc<Engine>, files: &[SourceFile], compile: Compile<'_>) ->
 /// Rules that were loaded before. Taken instead of loaded again, their instances stay warm.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    rules: HashMap<PathBuf, Vec<KnownRule>>,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct KnownRule {
-    /// As [`CompiledRule::origin`].
-    pub(super) origin: String,
-    pub(super) rule: Arc<Rule>,
+    files: HashMap<PathBuf, Vec<Arc<Rule>>>,
+    /// Of files that are gone, and may be here under another name.
+    moved: Vec<Arc<Rule>>,
 }
 
 impl Known {
-    pub(super) fn add(&mut self, path: &Path, rules: &[KnownRule]) {
-        self.rules.insert(path.to_owned(), rules.to_vec());
+    pub(super) fn add(&mut self, path: &Path, rules: &[Arc<Rule>]) {
+        self.files.insert(path.to_owned(), rules.to_vec());
     }
 
-    fn of_file(&self, path: &Path) -> &[KnownRule] {
-        self.rules.get(path).map_or(&[], Vec::as_slice)
+    pub(super) fn add_moved(&mut self, rules: &[Arc<Rule>]) {
+        self.moved.extend_from_slice(rules);
+    }
+
+    /// What a file may hold again; its own come last, so that they count most.
+    fn of_file(&self, path: &Path) -> impl Iterator<Item = &Arc<Rule>> {
+        let own = self.files.get(path).map_or(&[][..], Vec::as_slice);
+        self.moved.iter().chain(own)
     }
 }
 
@@ -159,7 +160,7 @@ pub(super) struct OfFile {
     /// Of its bytes, where it could be read.
     pub(super) content: Option<blake3::Hash>,
     /// With their ids, where these are known.
-    pub(super) rules: Vec<(Option<String>, Result<KnownRule, Problem>)>,
+    pub(super) rules: Vec<(Option<String>, Result<Arc<Rule>, Problem>)>,
 }
 
 /// Puts the files' rules together, in the files' order, whoever was loaded first.
@@ -170,7 +171,7 @@ fn merged(files: Vec<OfFile>) -> Loaded {
         loaded.warnings.extend(file.warnings);
         for (_, rule) in file.rules {
             let rule = match rule {
-                Ok(known) => known.rule,
+                Ok(rule) => rule,
                 Err(problem) => {
                     loaded.problems.push(problem);
                     continue;
@@ -254,39 +255,34 @@ impl Loading<'_> {
                 let bytes = read(path, self.engine.limits().component_bytes)?;
                 out.content = Some(blake3::hash(&bytes));
                 let version = version(&bytes);
-                let mut known = self.known.of_file(path).iter();
-                let known = known.find(|known| known.rule.version == version);
-                let rule = match known {
+                let mut known = self.known.of_file(path);
+                let rule = match known.find(|known| known.version == version) {
                     Some(known) => Ok(known.clone()),
-                    None => self.component(path, &bytes, None).map(|rule| KnownRule {
-                        origin: String::new(),
-                        rule,
-                    }),
+                    None => self.component(path, &bytes, None),
                 };
                 out.rules.push((None, rule));
             }
             SourceKind::Betrace => {
                 let bytes = read(path, SOURCE_BYTES)?;
                 out.content = Some(blake3::hash(&bytes));
-                self.source(path, bytes, out)?;
+                self.source(path, &bytes, out)?;
             }
         }
         Ok(())
     }
 
-    fn source(&self, path: &Path, bytes: Vec<u8>, out: &mut OfFile) -> Result<(), Problem> {
+    fn source(&self, path: &Path, bytes: &[u8], out: &mut OfFile) -> Result<(), Problem> {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let known: HashMap<&str, &KnownRule> = self
+        let known: HashMap<(&str, &[u8]), &Arc<Rule>> = self
             .known
             .of_file(path)
-            .iter()
-            .map(|known| (known.origin.as_str(), known))
+            .filter_map(|rule| Some(((rule.id.as_str(), &rule.source()?.text[..]), rule)))
             .collect();
         let compiled = (self.compile)(Source {
             path,
             stem: &stem,
-            bytes: &bytes,
-            known: &|origin| known.contains_key(origin),
+            bytes,
+            known: &|id, source| known.contains_key(&(id, source.as_bytes())),
         });
         let (errors, warnings): (Vec<_>, Vec<_>) = compiled
             .messages
@@ -303,20 +299,17 @@ impl Loading<'_> {
                 painted: painted.join("\n"),
             });
         }
-        let source = Arc::new(RuleSource {
-            stem: stem.into_owned(),
-            text: bytes,
-        });
         // Where one does not load, the other rules of the file do all the same.
         for rule in compiled.rules {
-            let loaded = match known.get(rule.origin.as_str()) {
+            let loaded = match known.get(&(rule.id.as_str(), rule.source.as_bytes())) {
                 Some(&known) => Ok(known.clone()),
-                None => self
-                    .component(path, &rule.component, Some(&source))
-                    .map(|loaded| KnownRule {
-                        origin: rule.origin,
-                        rule: loaded,
-                    }),
+                None => {
+                    let source = Arc::new(RuleSource {
+                        stem: stem.clone().into_owned(),
+                        text: rule.source.into_bytes(),
+                    });
+                    self.component(path, &rule.component, Some(&source))
+                }
             };
             out.rules.push((Some(rule.id), loaded));
         }

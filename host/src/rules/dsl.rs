@@ -21,7 +21,7 @@ pub fn compile(source: Source<'_>) -> Compiled {
             .into_iter()
             .map(|rule| CompiledRule {
                 id: rule.id,
-                origin: rule.origin,
+                source: rule.source,
                 component: rule.component,
             })
             .collect(),

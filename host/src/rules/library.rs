@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::compile::{Compile, Known, KnownRule, Loading, OfFile, Problem};
+use super::compile::{Compile, Known, Loading, OfFile, Problem};
 use super::sources::{self, SourceFile};
 use super::stamp::Stamp;
 use super::update::{Change, FileReport, RuleState, RuleStatus, Update};
@@ -19,8 +19,9 @@ use super::watch::Saved;
 use crate::engine::{Engine, Rule};
 use crate::time::Time;
 
-/// How often a rule that is due to go is looked at again while the folder that held it is gone.
-const FOLDER_GONE: Duration = Duration::from_secs(1);
+/// How often a rule that is due to go is looked at again while the folder that held it is gone, or its file is back and
+/// not read.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The rule files under some paths.
 pub struct Library {
@@ -29,8 +30,10 @@ pub struct Library {
     compile: Compile<'static>,
     removal_delay: Duration,
     files: BTreeMap<PathBuf, Held>,
-    /// Real paths to those in `files`, where they differ: what an editor saves behind a link.
-    links: HashMap<PathBuf, PathBuf>,
+    /// Files that are gone, as long as rules of theirs are in force. One that comes back or was moved compiles nothing.
+    gone: BTreeMap<PathBuf, Held>,
+    /// Where files really are, to their paths: what an editor saves may lie behind a link.
+    real: HashMap<PathBuf, PathBuf>,
     in_force: BTreeMap<String, InForce>,
     /// Rules that no file gives, and when they go.
     leaving: HashMap<String, Time>,
@@ -45,7 +48,7 @@ struct Held {
     stamp: Option<Stamp>,
     content: Option<blake3::Hash>,
     /// What its last good version gave, and of the present one whatever is good.
-    gives: Vec<KnownRule>,
+    gives: Vec<Arc<Rule>>,
     /// Ids whose present version is broken. All, where the file as such is.
     broken: Broken,
     /// What is wrong, or odd, in the file as it is.
@@ -87,7 +90,8 @@ impl Library {
             compile,
             removal_delay,
             files: BTreeMap::new(),
-            links: HashMap::new(),
+            gone: BTreeMap::new(),
+            real: HashMap::new(),
             in_force: BTreeMap::new(),
             leaving: HashMap::new(),
             doubles: HashSet::new(),
@@ -102,7 +106,9 @@ impl Library {
 
     /// Looks at what was saved.
     pub fn saved(&mut self, saved: &Saved, now: Time) -> Update {
-        let writing: HashSet<PathBuf> = saved.writing.iter().cloned().collect();
+        let writing = saved.writing.iter();
+        let writing = writing.filter_map(|path| std::fs::canonicalize(path).ok());
+        let writing: HashSet<PathBuf> = writing.collect();
         let known: Option<Vec<PathBuf>> = saved.paths.iter().map(|path| self.known(path)).collect();
         let look = match known {
             Some(paths) if !saved.rescan => Look::At(paths),
@@ -137,7 +143,7 @@ impl Library {
             .collect();
         for (path, held) in &self.files {
             let gives = |id: &str| self.in_force.get(id).is_some_and(|f| f.path == *path);
-            let none = || !held.gives.iter().any(|known| gives(&known.rule.id));
+            let none = || !held.gives.iter().any(|known| gives(&known.id));
             let ids: Vec<String> = match &held.broken {
                 Broken::Nothing => Vec::new(),
                 Broken::File if none() => vec![stem(path)],
@@ -196,11 +202,8 @@ impl Library {
 
     /// The path under which a file is known; none where it is new or gone, so that all are to be looked at.
     fn known(&self, path: &Path) -> Option<PathBuf> {
-        let path = match self.files.contains_key(path) {
-            true => path,
-            false => self.links.get(path)?,
-        };
-        std::fs::metadata(path).is_ok().then(|| path.to_owned())
+        let real = std::fs::canonicalize(path).ok()?;
+        self.real.get(&real).cloned()
     }
 
     fn look(&mut self, look: Look, writing: &HashSet<PathBuf>, now: Time) -> Update {
@@ -212,19 +215,21 @@ impl Library {
                 .collect(),
             Look::Everywhere => self.find(&mut update),
         };
+        let is_writing = |path: &Path| {
+            !writing.is_empty()
+                && std::fs::canonicalize(path).is_ok_and(|real| writing.contains(&real))
+        };
         let mut stamps = HashMap::new();
-        let changed: Vec<SourceFile> = files
-            .into_iter()
-            .filter(|file| {
-                let is_writing = writing.contains(&file.path)
-                    || std::fs::canonicalize(&file.path).is_ok_and(|real| writing.contains(&real));
-                let stamp = Stamp::of(&file.path);
-                let held = self.files.get(&file.path);
-                let is_new = stamp.is_none() || held.is_none_or(|held| held.stamp != stamp);
+        let mut changed = Vec::new();
+        for file in files {
+            let stamp = Stamp::of(&file.path);
+            let held = self.files.get(&file.path);
+            let is_new = stamp.is_none() || held.is_none_or(|held| held.stamp != stamp);
+            if is_new && !is_writing(&file.path) {
                 stamps.insert(file.path.clone(), stamp);
-                is_new && !is_writing
-            })
-            .collect();
+                changed.push(file);
+            }
+        }
         for file in self.load(&changed) {
             let stamp = stamps.remove(&file.path).flatten();
             update.files.extend(self.take(file, stamp));
@@ -235,18 +240,16 @@ impl Library {
 
     /// All files that are there; those that are not any more are let go.
     fn find(&mut self, update: &mut Update) -> Vec<SourceFile> {
-        let found = sources::find(&self.roots);
+        let walked = sources::walk(&self.roots);
+        let found = walked.sources;
         let here: HashSet<&Path> = found.files.iter().map(|file| file.path.as_path()).collect();
         let hidden: Vec<&Path> = found.errors.iter().filter_map(|e| e.hides()).collect();
-        self.files.retain(|path, _| {
-            here.contains(path.as_path()) || hidden.iter().any(|hidden| path.starts_with(hidden))
-        });
-        self.links = found
-            .files
-            .iter()
-            .filter_map(|file| Some((std::fs::canonicalize(&file.path).ok()?, file.path.clone())))
-            .filter(|(real, path)| real != path)
-            .collect();
+        let is_gone = |path: &PathBuf, _: &mut Held| {
+            !here.contains(path.as_path()) && !hidden.iter().any(|hidden| path.starts_with(hidden))
+        };
+        self.gone.extend(self.files.extract_if(.., is_gone));
+        let paths = found.files.iter().map(|file| file.path.clone());
+        self.real = walked.real.into_iter().zip(paths).collect();
         let errors: HashSet<String> = found.errors.iter().map(ToString::to_string).collect();
         update.paths = errors.difference(&self.path_errors).cloned().collect();
         update.paths.sort();
@@ -259,6 +262,9 @@ impl Library {
             return Vec::new();
         }
         let mut known = Known::default();
+        for held in self.gone.values() {
+            known.add_moved(&held.gives);
+        }
         for file in files {
             if let Some(held) = self.files.get(&file.path) {
                 known.add(&file.path, &held.gives);
@@ -275,7 +281,10 @@ impl Library {
 
     /// Takes what a file gave; none where it says what it said before.
     fn take(&mut self, file: OfFile, stamp: Option<Stamp>) -> Option<FileReport> {
-        let held = self.files.entry(file.path.clone()).or_default();
+        // A file that comes back is what it was, in another version.
+        let gone = self.gone.remove(&file.path);
+        let held = self.files.entry(file.path.clone());
+        let held = held.or_insert_with(|| gone.unwrap_or_default());
         let same = file.content.is_some() && file.content == held.content;
         held.stamp = stamp;
         held.content = file.content;
@@ -283,14 +292,15 @@ impl Library {
             return None;
         }
         let mut problems = Vec::new();
-        let mut gives: Vec<KnownRule> = Vec::new();
+        let mut gives: Vec<Arc<Rule>> = Vec::new();
+        let mut given = HashSet::new();
         let mut broken = HashSet::new();
         let mut whole = false;
         for (id, rule) in file.rules {
             match rule {
-                Ok(known) if gives.iter().any(|other| other.rule.id == known.rule.id) => {
+                Ok(known) if !given.insert(known.id.clone()) => {
                     problems.push(Problem::Duplicate {
-                        id: known.rule.id.clone(),
+                        id: known.id.clone(),
                         first: file.path.clone(),
                         second: file.path.clone(),
                     });
@@ -299,7 +309,7 @@ impl Library {
                 Err(problem) => {
                     match id {
                         Some(id) => {
-                            gives.extend(held.gives.iter().find(|k| k.rule.id == id).cloned());
+                            gives.extend(held.gives.iter().find(|k| k.id == id).cloned());
                             broken.insert(id);
                         }
                         None => whole = true,
@@ -313,11 +323,7 @@ impl Library {
         let diagnostic: Vec<String> = texts.chain(warnings).collect();
         held.diagnostic = (!diagnostic.is_empty()).then(|| diagnostic.join("\n"));
         let kept: Vec<String> = match whole {
-            true => held
-                .gives
-                .iter()
-                .map(|known| known.rule.id.clone())
-                .collect(),
+            true => held.gives.iter().map(|known| known.id.clone()).collect(),
             false => broken.iter().cloned().collect(),
         };
         let is_in_force = |id: &String| self.in_force.get(id).is_some_and(|f| f.path == file.path);
@@ -345,8 +351,8 @@ impl Library {
         let mut claims: BTreeMap<&str, Vec<(&Path, &Arc<Rule>)>> = BTreeMap::new();
         for (path, held) in &self.files {
             for known in &held.gives {
-                let claim = (path.as_path(), &known.rule);
-                claims.entry(&known.rule.id).or_default().push(claim);
+                let claim = (path.as_path(), known);
+                claims.entry(&known.id).or_default().push(claim);
             }
         }
         let mut next = BTreeMap::new();
@@ -389,8 +395,8 @@ impl Library {
             if now < at {
                 self.leaving.insert(id.clone(), at);
                 next.insert(id, in_force);
-            } else if self.is_folder_gone(&in_force.path) {
-                self.leaving.insert(id.clone(), now.after(FOLDER_GONE));
+            } else if self.is_folder_gone(&in_force.path) || self.is_unread(&in_force.path) {
+                self.leaving.insert(id.clone(), now.after(AGAIN));
                 next.insert(id, in_force);
             } else {
                 self.leaving.remove(&id);
@@ -414,6 +420,10 @@ impl Library {
             }
         }
         self.in_force = next;
+        self.gone.retain(|path, held| {
+            let mut ids = held.gives.iter().map(|known| known.id.as_str());
+            ids.any(|id| self.in_force.get(id).is_some_and(|f| f.path == *path))
+        });
         self.tell_doubles(doubles, update);
     }
 
@@ -447,6 +457,19 @@ impl Library {
     fn is_folder_gone(&self, path: &Path) -> bool {
         let mut roots = self.roots.iter().filter(|root| path.starts_with(root));
         !roots.any(|root| std::fs::metadata(root).is_ok())
+    }
+
+    /// Whether there is a file at the path that was not read yet: it is being written, or what is there was just put there.
+    fn is_unread(&self, path: &Path) -> bool {
+        let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+        let Some(real) = is_file.then(|| std::fs::canonicalize(path).ok()).flatten() else {
+            return false;
+        };
+        match self.real.get(&real) {
+            // The same file under another path is no other file.
+            Some(known) => !self.files.contains_key(known),
+            None => true,
+        }
     }
 }
 

@@ -84,6 +84,8 @@ pub fn find(paths: &[PathBuf]) -> Sources {
 #[derive(Debug, Default)]
 pub struct Walked {
     pub sources: Sources,
+    /// In the order of the files: where each is, links followed.
+    pub real: Vec<PathBuf>,
     pub folders: Vec<PathBuf>,
 }
 
@@ -95,6 +97,7 @@ pub fn walk(paths: &[PathBuf]) -> Walked {
     }
     Walked {
         sources: walk.found,
+        real: walk.real,
         folders: walk.folders,
     }
 }
@@ -102,6 +105,7 @@ pub fn walk(paths: &[PathBuf]) -> Walked {
 #[derive(Default)]
 struct Walk {
     found: Sources,
+    real: Vec<PathBuf>,
     folders: Vec<PathBuf>,
     /// Real paths, so that a file that is reached twice is loaded once.
     seen: HashSet<PathBuf>,
@@ -182,7 +186,8 @@ impl Walk {
         }
         match fs::canonicalize(path) {
             Ok(real) => {
-                if self.seen.insert(real) {
+                if self.seen.insert(real.clone()) {
+                    self.real.push(real);
                     self.found.files.push(SourceFile {
                         path: path.to_owned(),
                         kind,

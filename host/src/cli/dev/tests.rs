@@ -164,7 +164,7 @@ fn problem(path: &str, source: &str) -> Problem {
         path: Path::new(path),
         stem: "payments",
         bytes: source.as_bytes(),
-        known: &|_| false,
+        known: &|_, _| false,
     });
     let texts: Vec<String> = compiled.messages.into_iter().map(|m| m.text).collect();
     Problem::Source {

@@ -5,15 +5,16 @@
 //! a look every few seconds  ----^
 //! ```
 //! Events make it fast, looks make it certain: what no event told (a network file system, a queue that overflowed) is found by
-//! the next look but one. A file that is still being written is never called saved.
+//! the next look but one. A file that is still being written is never called saved; where nobody saw the beginning of that
+//! (a folder that has just been put under watch), a file is when it stands still.
 
 mod event;
 mod folders;
 mod poll;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
@@ -24,6 +25,8 @@ use event::Meaning;
 use folders::Folders;
 use poll::Poll;
 
+use super::stamp::Stamp;
+
 /// Events that wait to be looked at. Past it all files are looked at instead.
 const EVENTS: usize = 16_384;
 
@@ -33,10 +36,19 @@ const BURST: u32 = 20;
 /// A look takes at most a fiftieth of a core, however many files there are.
 const LOOK_SHARE: u32 = 50;
 
+/// Between the looks at a file that changed unseen in a folder that is under watch by now. Whoever writes on is seen.
+const SOON: Duration = Duration::from_millis(100);
+
+/// [`WatchOptions::held_open`] of a host: programs that write a file in place pause for less.
+pub const HELD_OPEN: Duration = Duration::from_secs(10);
+
+/// Events that are taken before anything else is seen to.
+const AT_ONCE: usize = 1_024;
+
 /// Files that were saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saved {
-    /// As the file system names them.
+    /// As the file system names them. One that is not there any more was removed.
     pub paths: Vec<PathBuf>,
     /// Files may have come, gone or been missed: all are to be looked at.
     pub rescan: bool,
@@ -52,6 +64,9 @@ pub struct WatchOptions {
     pub poll: Duration,
     /// How long no further file is saved before the saved ones are passed on.
     pub quiet: Duration,
+    /// A file that stands still for so long while its close is waited for is taken as it is: the close was missed, or
+    /// whoever wrote it never closes it.
+    pub held_open: Duration,
     /// Whether events of the file system are used at all.
     pub events: bool,
 }
@@ -63,6 +78,8 @@ pub struct WatchCounters {
     pub overflows: AtomicU64,
     /// Folders that no events could be had of.
     pub unwatched: AtomicU64,
+    /// Files that were taken as they were because their close did not come.
+    pub held_open: AtomicU64,
 }
 
 /// A watcher. It ends when it is dropped.
@@ -79,6 +96,11 @@ impl Watch {
         options: WatchOptions,
         saved: Sender<Saved>,
     ) -> io::Result<Watch> {
+        // Events carry absolute paths.
+        let roots: Vec<PathBuf> = roots
+            .into_iter()
+            .map(|root| std::path::absolute(&root).unwrap_or(root))
+            .collect();
         let (stop, stopped) = bounded(0);
         let counters = Arc::new(WatchCounters::default());
         let (sender, events) = bounded(EVENTS);
@@ -108,10 +130,11 @@ impl Watch {
             counters: counters.clone(),
             overflows: 0,
             batch: Batch::default(),
-            writing: BTreeSet::new(),
+            writing: BTreeMap::new(),
+            next_look: Instant::now() + options.poll,
         };
         thread.folders.refresh();
-        thread.poll.look(&thread.writing);
+        thread.poll.look(|_| false);
         let thread = std::thread::Builder::new()
             .name("watch".to_owned())
             .spawn(move || thread.run(&stopped))?;
@@ -149,8 +172,9 @@ struct Thread {
     /// Of which overflows all files were looked at.
     overflows: u64,
     batch: Batch,
-    /// Opened and written, and not closed.
-    writing: BTreeSet<PathBuf>,
+    /// Made or written, and not closed; how each looked at the last look, and since when.
+    writing: BTreeMap<PathBuf, (Option<Stamp>, Instant)>,
+    next_look: Instant,
 }
 
 /// What was saved and is not yet passed on.
@@ -164,8 +188,8 @@ struct Batch {
 
 impl Thread {
     fn run(mut self, stopped: &Receiver<()>) {
-        let mut look = Instant::now() + self.options.poll;
         loop {
+            let look = self.next_look;
             let next = self.due().map_or(look, |due| due.min(look));
             select! {
                 recv(stopped) -> _ => return,
@@ -175,14 +199,18 @@ impl Thread {
                 },
                 recv(after(next.saturating_duration_since(Instant::now()))) -> _ => {}
             }
-            self.check_overflow();
-            let now = Instant::now();
-            if now >= look {
-                self.look();
-                let took = now.elapsed() * LOOK_SHARE;
-                look = Instant::now() + self.options.poll.max(took);
+            for _ in 0..AT_ONCE {
+                let Ok(event) = self.events.try_recv() else {
+                    break;
+                };
+                self.take(event);
             }
-            if self.due().is_some_and(|due| due <= Instant::now()) && !self.pass_on() {
+            self.check_overflow();
+            if self.next_look <= Instant::now() {
+                self.folders.refresh();
+                self.look();
+            }
+            if self.due().is_some_and(|due| due <= Instant::now()) && !self.pass_on(stopped) {
                 return;
             }
         }
@@ -200,70 +228,129 @@ impl Thread {
             Ok(event) => event,
             Err(error) => {
                 tracing::debug!(%error, "the file system's events have a gap");
-                self.batch.enter(None);
+                self.lost();
                 return;
             }
         };
         for meaning in event::meanings(&event, &self.folders) {
             match meaning {
                 Meaning::Writing(path) => {
-                    self.writing.insert(path);
+                    self.writing.entry(path).or_insert((None, Instant::now()));
                 }
+                Meaning::Changed => self.next_look = self.next_look.min(Instant::now() + SOON),
                 Meaning::Saved(path) => {
                     self.writing.remove(&path);
-                    self.poll.settle(&path);
-                    self.batch.enter(Some(path));
+                    self.saved(path);
                 }
+                Meaning::Touched(path) if self.writing.contains_key(&path) => {}
+                Meaning::Touched(path) => self.saved(path),
                 Meaning::Gone(path) => {
                     self.writing.remove(&path);
+                    self.batch.enter(Some(path));
+                }
+                Meaning::Moved(folder) => {
+                    self.folders.forget(&folder);
                     self.batch.enter(None);
                 }
-                Meaning::Rescan => {
-                    self.folders.refresh();
-                    self.batch.enter(None);
+                Meaning::Rescan => self.batch.enter(None),
+                Meaning::Lost => {
+                    self.counters.overflows.fetch_add(1, Relaxed);
+                    self.overflows += 1;
+                    self.lost();
                 }
             }
         }
+    }
+
+    fn saved(&mut self, path: PathBuf) {
+        self.poll.settle(&path);
+        self.batch.enter(Some(path));
     }
 
     fn check_overflow(&mut self) {
         let overflows = self.counters.overflows.load(Relaxed);
         if overflows != self.overflows {
             self.overflows = overflows;
-            // A close may be among what was lost.
-            self.writing.clear();
-            self.folders.refresh();
-            self.batch.enter(None);
+            self.lost();
         }
     }
 
+    /// Events were lost: a close or the move of a folder may be among them.
+    fn lost(&mut self) {
+        self.writing.clear();
+        self.folders.forget_all();
+        self.batch.enter(None);
+    }
+
     fn look(&mut self) {
-        self.folders.refresh();
-        let found = self.poll.look(&self.writing);
+        let started = Instant::now();
+        self.end_waiting();
+        let writing = &self.writing;
+        let found = self.poll.look(|real| writing.contains_key(real));
         for path in found.saved {
             self.batch.enter(Some(path));
         }
         if found.moved {
             self.batch.enter(None);
         }
+        // Of those that are being written the end will be told.
+        let mut unseen = self
+            .poll
+            .unsettled()
+            .filter_map(|path| std::fs::canonicalize(path).ok())
+            .filter(|real| !self.writing.contains_key(real))
+            .peekable();
+        let is_soon = unseen.peek().is_some() && unseen.all(|real| self.folders.covers(&real));
+        let pause = if is_soon {
+            self.options.poll.min(SOON)
+        } else {
+            self.options.poll
+        };
+        self.next_look = Instant::now() + pause.max(started.elapsed() * LOOK_SHARE);
+    }
+
+    /// Takes files as they are whose close does not come.
+    fn end_waiting(&mut self) {
+        let now = Instant::now();
+        let (batch, counters) = (&mut self.batch, &self.counters);
+        let held_open = self.options.held_open;
+        self.writing.retain(|path, (before, since)| {
+            let stamp = Stamp::of(path);
+            if stamp.is_none() {
+                return false;
+            }
+            if *before != stamp {
+                (*before, *since) = (stamp, now);
+            }
+            let waits = now.duration_since(*since) < held_open;
+            if !waits {
+                counters.held_open.fetch_add(1, Relaxed);
+                batch.enter(Some(path.clone()));
+            }
+            waits
+        });
     }
 
     /// False: nobody takes it any more.
-    fn pass_on(&mut self) -> bool {
+    fn pass_on(&mut self, stopped: &Receiver<()>) -> bool {
+        if self.batch.rescan && self.folders.refresh() {
+            // What is in the new folders may be in the middle of being written.
+            self.look();
+        }
         let batch = std::mem::take(&mut self.batch);
         let Some(at) = batch.first else { return true };
-        if batch.rescan {
-            self.folders.refresh();
+        let unsettled = self.poll.unsettled().map(PathBuf::as_path);
+        let writing = self.writing.keys().map(PathBuf::as_path).chain(unsettled);
+        let saved = Saved {
+            paths: batch.paths.into_iter().collect(),
+            rescan: batch.rescan,
+            writing: writing.map(Path::to_owned).collect(),
+            at,
+        };
+        select! {
+            send(self.saved, saved) -> sent => sent.is_ok(),
+            recv(stopped) -> _ => false,
         }
-        let writing = self.writing.iter().chain(self.poll.unsettled());
-        self.saved
-            .send(Saved {
-                paths: batch.paths.into_iter().collect(),
-                rescan: batch.rescan,
-                writing: writing.cloned().collect(),
-                at,
-            })
-            .is_ok()
     }
 }
 

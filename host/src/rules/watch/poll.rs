@@ -1,7 +1,7 @@
 //! Looks at files from time to time: what stood still from one look to the next, and is not what was passed on before, was
 //! saved.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::rules::sources;
@@ -13,6 +13,8 @@ pub(super) struct Poll {
     settled: BTreeMap<PathBuf, Option<Stamp>>,
     /// As they were at the last look, where that is another.
     unsettled: BTreeMap<PathBuf, Option<Stamp>>,
+    /// Where files really are, to their paths.
+    real: HashMap<PathBuf, PathBuf>,
     first: bool,
 }
 
@@ -30,6 +32,7 @@ impl Poll {
             roots,
             settled: BTreeMap::new(),
             unsettled: BTreeMap::new(),
+            real: HashMap::new(),
             first: true,
         }
     }
@@ -41,43 +44,38 @@ impl Poll {
 
     /// An event told that this file was saved: there is no need to see it stand still.
     pub(super) fn settle(&mut self, path: &Path) {
-        let is_it = |known: &PathBuf| {
-            known == path || std::fs::canonicalize(known).is_ok_and(|real| real == path)
+        let real = std::fs::canonicalize(path).ok();
+        let Some(known) = real.as_deref().and_then(|real| self.real.get(real)) else {
+            return;
         };
-        let settled: Vec<PathBuf> = self
-            .unsettled
-            .keys()
-            .filter(|k| is_it(k))
-            .cloned()
-            .collect();
-        for known in settled {
-            self.unsettled.remove(&known);
-            let stamp = Stamp::of(&known);
-            self.settled.insert(known, stamp);
-        }
+        self.unsettled.remove(known);
+        self.settled.insert(known.clone(), Stamp::of(known));
     }
 
-    /// Looks; files that are known to be in the middle of being written are left for a later look.
-    pub(super) fn look(&mut self, writing: &BTreeSet<PathBuf>) -> Found {
-        let now: BTreeMap<PathBuf, Option<Stamp>> = sources::find(&self.roots)
-            .files
-            .into_iter()
-            .map(|file| (file.path.clone(), Stamp::of(&file.path)))
-            .collect();
+    /// Looks; files of which `is_writing` are left for a later look.
+    pub(super) fn look(&mut self, is_writing: impl Fn(&Path) -> bool) -> Found {
+        let walked = sources::walk(&self.roots);
+        let mut now = BTreeMap::new();
+        self.real.clear();
+        for (file, real) in walked.sources.files.into_iter().zip(walked.real) {
+            now.insert(file.path.clone(), (Stamp::of(&real), is_writing(&real)));
+            self.real.insert(real, file.path);
+        }
         let mut found = Found::default();
         if std::mem::take(&mut self.first) {
-            self.settled = now;
+            let stamps = now.into_iter().map(|(path, (stamp, _))| (path, stamp));
+            self.settled = stamps.collect();
             return found;
         }
         let before = std::mem::take(&mut self.unsettled);
         let gone = self.settled.len();
         self.settled.retain(|path, _| now.contains_key(path));
         found.moved = self.settled.len() != gone;
-        for (path, stamp) in now {
+        for (path, (stamp, is_writing)) in now {
             if self.settled.get(&path) == Some(&stamp) {
                 continue;
             }
-            if before.get(&path) != Some(&stamp) || writing.contains(&path) {
+            if before.get(&path) != Some(&stamp) || is_writing {
                 self.unsettled.insert(path, stamp);
                 continue;
             }
@@ -98,43 +96,47 @@ mod tests {
     #[test]
     fn a_file_is_saved_when_it_stood_still_for_a_look() {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("a.betrace");
+        let root = fs::canonicalize(folder.path()).expect("it is there");
+        let path = root.join("a.betrace");
         fs::write(&path, "one").expect("a file");
-        let mut poll = Poll::new(vec![folder.path().to_owned()]);
-        let none = BTreeSet::new();
+        let mut poll = Poll::new(vec![root]);
+        let none = |_: &Path| false;
         assert_eq!(
-            poll.look(&none),
+            poll.look(none),
             Found::default(),
             "what is there at first is known"
         );
         fs::write(&path, "three").expect("a file");
-        assert_eq!(poll.look(&none), Found::default(), "it changed just now");
+        assert_eq!(poll.look(none), Found::default(), "it changed just now");
         assert_eq!(poll.unsettled().count(), 1);
-        let writing = BTreeSet::from([path.clone()]);
-        assert_eq!(poll.look(&writing), Found::default(), "it is open");
+        assert_eq!(poll.look(|open| open == path), Found::default());
         let saved = Found {
             saved: vec![path.clone()],
             moved: false,
         };
-        assert_eq!(poll.look(&none), saved);
-        assert_eq!(poll.look(&none), Found::default());
+        assert_eq!(poll.look(none), saved);
+        assert_eq!(poll.look(none), Found::default());
         fs::write(&path, "fourth").expect("a file");
-        assert_eq!(poll.look(&none), Found::default());
+        assert_eq!(poll.look(none), Found::default());
         poll.settle(&path);
         assert_eq!(poll.unsettled().count(), 0, "an event is as good");
-        assert_eq!(poll.look(&none), Found::default());
+        assert_eq!(poll.look(none), Found::default());
+        fs::write(&path, "fifth").expect("a file");
+        poll.settle(&path);
+        assert_eq!(poll.look(none), Found::default());
+        assert_eq!(poll.unsettled().count(), 0, "nor is it told again");
         fs::remove_file(&path).expect("it was there");
         let moved = Found {
             saved: Vec::new(),
             moved: true,
         };
-        assert_eq!(poll.look(&none), moved);
+        assert_eq!(poll.look(none), moved);
         fs::write(&path, "four").expect("a file");
-        poll.look(&none);
+        poll.look(none);
         let back = Found {
             saved: vec![path],
             moved: true,
         };
-        assert_eq!(poll.look(&none), back);
+        assert_eq!(poll.look(none), back);
     }
 }
