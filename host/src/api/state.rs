@@ -44,6 +44,8 @@ pub struct State {
     pub started: u64,
     /// It listens on loopback, so whoever asks for it by a name is not who it is for.
     pub only_local: bool,
+    /// The name that it was told to listen on, without the port.
+    pub name: Option<String>,
     pub shutdown: Shutdown,
     pub streams: Arc<Semaphore>,
     pub attempts: Arc<Semaphore>,
