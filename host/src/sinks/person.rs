@@ -168,7 +168,7 @@ impl View {
 }
 
 /// Evidence's values, `name = value`.
-pub(crate) fn values(fields: &Fields) -> Vec<String> {
+pub(super) fn values(fields: &Fields) -> Vec<String> {
     let shown = |value: &Value| match value {
         Value::String(text) => text::clean(text, VALUE),
         other => text::clean(&other.to_string(), VALUE),

@@ -19,7 +19,9 @@ use crate::live::SaveReport;
 use crate::pipeline::thread::Clock;
 use crate::replay::coverage::Coverage;
 use crate::replay::run::Unlike;
-use crate::replay::verdict::{ChangeKind, Nearest, NeverTrue, RuleVerdict, Side, Silence, Verdict};
+use crate::replay::verdict::{
+    ChangeKind, FactChange, Nearest, NeverTrue, RuleVerdict, Side, Silence, Verdict,
+};
 use crate::rules::compile::{Problem, Source};
 use crate::rules::dsl;
 use crate::rules::update::{Change, FileReport, Update};
@@ -343,6 +345,7 @@ fn a_rule_that_no_trace_can_concern_says_what_is_absent() {
 #[test]
 fn a_rule_that_faults_says_what_it_did_not_judge() {
     let faulty = RuleVerdict {
+        traces: 0,
         unjudged: 4_812,
         fault: Some("it took longer than 50 ms".to_owned()),
         ..judged("slow", ChangeKind::Added)
@@ -350,10 +353,21 @@ fn a_rule_that_faults_says_what_it_did_not_judge() {
     let report = report(vec![file("rules/slow.wasm")], verdict(vec![faulty]));
     insta::assert_snapshot!(render(&report), @"
     ── 16:26:40 UTC  rules/slow.wasm ──────────────────────── live after 6.20 ms, verdict after 21.4 ms
-    slow is new and fires on no trace that it judged
+    slow is new and judged no trace
       warning: no verdict on 4,812 traces: it took longer than 50 ms
     over 4,812 traces (96,240 spans) of the last 9 min, 31 of 31 root operations
     ");
+}
+
+#[test]
+fn traces_that_there_was_no_time_for_are_told() {
+    let mut some = verdict(vec![judged("slow", ChangeKind::Added)]).expect("one");
+    some.out_of_time = true;
+    let drawn = render(&report(vec![file("slow.betrace")], Some(some)));
+    assert!(
+        drawn.contains("the time for this was up before all of them were tried"),
+        "{drawn}"
+    );
 }
 
 #[test]
@@ -412,36 +426,43 @@ fn of_many_rules_those_that_changed_come_first() {
 
 #[test]
 fn what_signals_say_may_change_and_their_traces_not() {
-    let engine = Arc::new(Engine::new(EngineLimits::for_workers(1)).expect("default limits"));
-    let version = |severity: &str, message: &str| -> Arc<Rule> {
-        let source = format!(
-            "rule pay {{ severity: {severity} detect {{ payment.charge_card }} message: \"{message}\" }}"
-        );
-        let output = betrace_dsl::compile("pay", source.as_bytes());
-        let component = &output.rules[0].component;
-        Arc::new(Rule::load(&engine, component, "pay.betrace").expect("it loads"))
+    let fact = |fact, before: &str, after: &str| FactChange {
+        fact,
+        before: before.to_owned(),
+        after: after.to_owned(),
     };
     let same = RuleVerdict {
         fires: 12,
         fired_before: 12,
         unchanged: 12,
+        facts: vec![
+            fact("severity", "medium", "critical"),
+            fact("message", "charged", "charged twice"),
+        ],
         ..judged("pay", ChangeKind::Edited)
     };
-    let mut report = report(vec![file("pay.betrace")], verdict(vec![same]));
-    report.update.changes = vec![Change {
-        id: "pay".to_owned(),
-        path: "pay.betrace".into(),
-        before: Some(version("medium", "charged")),
-        after: Some(version("critical", "charged twice")),
-    }];
-    insta::assert_snapshot!(render(&report), @r#"
+    let report = report(vec![file("pay.betrace")], verdict(vec![same]));
+    insta::assert_snapshot!(render(&report), @"
     ── 16:26:40 UTC  pay.betrace ──────────────────────────── live after 6.20 ms, verdict after 21.4 ms
     pay fires on 12 of 4,812 traces, as before
       severity: medium → critical
-      message: "charged" → "charged twice"
+      message: charged → charged twice
     over 4,812 traces (96,240 spans) of the last 9 min, 31 of 31 root operations
-    "#);
-    report.verdict = None;
+    ");
+}
+
+#[test]
+fn rules_that_are_in_force_are_named_before_their_verdict() {
+    let engine = Arc::new(Engine::new(EngineLimits::for_workers(1)).expect("default limits"));
+    let output = betrace_dsl::compile("pay", b"payment.charge_card");
+    let rule = Rule::load(&engine, &output.rules[0].component, "pay.betrace").expect("it loads");
+    let mut report = report(vec![file("pay.betrace")], None);
+    report.update.changes = vec![Change {
+        id: "pay".to_owned(),
+        path: "pay.betrace".into(),
+        before: None,
+        after: Some(Arc::new(rule)),
+    }];
     insta::assert_snapshot!(render(&report), @"
     ── 16:26:40 UTC  pay.betrace ─────────────────────────────────────────────────── live after 6.20 ms
     1 rule changed and in force: pay; a newer save is there, which tells what that does

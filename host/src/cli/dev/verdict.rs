@@ -6,11 +6,9 @@ use std::cmp::Reverse;
 
 use super::page::Page;
 use super::report::Context;
-use crate::engine::Rule;
 use crate::live::SaveReport;
 use crate::replay::coverage::Coverage;
 use crate::replay::verdict::{ChangeKind, Nearest, RuleVerdict, Side, Silence, Verdict};
-use crate::rules::update::Change;
 use crate::signal::stamp::hex;
 use crate::signal::{Certainty, Emission, Signal};
 use crate::sinks::paint::Style;
@@ -53,8 +51,7 @@ pub(super) fn write(
     } else {
         let drawings = choose(&verdict.rules);
         for rule in &verdict.rules {
-            let change = report.update.changes.iter().find(|c| c.id == rule.id);
-            in_full(page, rule, change, &drawings);
+            in_full(page, rule, &drawings);
         }
     }
     page.text(0, Style::Faint, &coverage(&verdict.coverage, report), LINES);
@@ -127,24 +124,24 @@ fn nearest(rule: &RuleVerdict) -> Option<&Nearest> {
     rule.silence.as_ref()?.nearest.as_ref()
 }
 
-fn in_full(
-    page: &mut Page,
-    rule: &RuleVerdict,
-    change: Option<&Change>,
-    drawings: &[(&str, Shows)],
-) {
+fn in_full(page: &mut Page, rule: &RuleVerdict, drawings: &[(&str, Shows)]) {
     page.named(0, &rule.id, &sentence(rule));
     if let Some(differences) = differences(rule) {
         page.text(2, Style::Strong, &differences, LINES);
     }
-    for label in change.map(relabelled).unwrap_or_default() {
-        page.text(2, Style::Label, &label, LINES);
+    // They alter no verdict, but what signals say.
+    for fact in &rule.facts {
+        let text = format!("{}: {} → {}", fact.fact, fact.before, fact.after);
+        page.text(2, Style::Label, &text, LINES);
     }
-    if rule.unjudged > 0 {
-        let why = rule.fault.as_deref().unwrap_or("a bound was hit");
-        let text = format!("warning: no verdict on {}: {why}", traces(rule.unjudged));
-        page.text(2, Style::Bad, &text, LINES);
-    }
+    unjudged(page, "", rule.unjudged, rule.fault.as_deref());
+    let before = "of the version before ";
+    unjudged(
+        page,
+        before,
+        rule.unjudged_before,
+        rule.fault_before.as_deref(),
+    );
     if let Some(silence) = &rule.silence {
         silent(page, rule, silence);
     }
@@ -164,13 +161,25 @@ fn in_full(
     }
 }
 
+/// Traces that a version could not judge, which are of no kind.
+fn unjudged(page: &mut Page, version: &str, count: u64, why: Option<&str>) {
+    if count > 0 {
+        let why = why.unwrap_or("a bound was hit");
+        let text = format!("warning: no verdict {version}on {}: {why}", traces(count));
+        page.text(2, Style::Bad, &text, LINES);
+    }
+}
+
 /// On how many traces a rule fires.
 fn sentence(rule: &RuleVerdict) -> String {
-    let fires = match rule.unjudged {
-        0 => of(rule.fires, rule.traces),
-        _ if rule.fires == 0 => "no trace that it judged".to_owned(),
-        _ => format!("{} that it judged", traces(rule.fires)),
-    };
+    if rule.traces == 0 && rule.unjudged > 0 {
+        let is_new = match rule.change {
+            ChangeKind::Added => "is new and ",
+            _ => "",
+        };
+        return format!("{is_new}judged no trace");
+    }
+    let fires = of(rule.fires, rule.traces);
     match rule.change {
         ChangeKind::Added => format!("is new and fires on {fires}"),
         ChangeKind::Edited if changed(rule) == 0 && rule.fires == rule.fired_before => {
@@ -201,26 +210,6 @@ fn differences(rule: &RuleVerdict) -> Option<String> {
         text.push_str(&format!(", {} as before", grouped(rule.unchanged)));
     }
     Some(text)
-}
-
-/// Changes that alter no verdict, but what signals say.
-fn relabelled(change: &Change) -> Vec<String> {
-    let (Some(before), Some(after)) = (&change.before, &change.after) else {
-        return Vec::new();
-    };
-    let labels = |rule: &Rule| {
-        let manifest = &rule.manifest;
-        [
-            ("severity", manifest.severity.name().to_owned()),
-            ("tags", format!("[{}]", manifest.tags.join(", "))),
-            ("message", format!("\"{}\"", manifest.message)),
-        ]
-    };
-    let pairs = labels(before).into_iter().zip(labels(after));
-    pairs
-        .filter(|((_, before), (_, after))| before != after)
-        .map(|((name, before), (_, after))| format!("{name}: {before} → {after}"))
-        .collect()
 }
 
 /// Why a rule fires on nothing.

@@ -148,9 +148,10 @@ pub struct PartView {
     pub holds: bool,
     /// The verdict hangs on it.
     pub decides: bool,
-    /// Spans behind it, and of a count that compares two sets, those of the second; of `every`, all that were asked.
+    /// Spans behind it.
     pub count: u32,
-    pub others: u32,
+    /// Of counts of two sets, those of the second; of `every`, all spans that were asked. Null of other parts.
+    pub others: Option<u32>,
     /// The first of the spans behind it; where a deciding part has none, the first of those that were asked.
     pub spans: Vec<Evidence>,
     /// The spans did not pass.

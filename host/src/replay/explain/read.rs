@@ -74,11 +74,20 @@ pub(super) fn parts(
     if let Some(fault) = fault {
         reasons.push(plain(format!("the rule did not judge it: {fault}")));
     }
-    for group in explained.triggers.iter().filter(|group| !group.met) {
-        let wanted: Vec<&str> = group.triggers.iter().map(|t| t.text.as_str()).collect();
+    let absent: Vec<String> = explained
+        .triggers
+        .iter()
+        .filter(|group| !group.met)
+        .map(|group| {
+            let wanted = group.triggers.iter().map(|t| t.text.as_str());
+            let wanted: Vec<&str> = wanted.collect();
+            format!("no {}", wanted.join(" or ").replacen("a span", "span", 1))
+        })
+        .collect();
+    if !absent.is_empty() {
         reasons.push(plain(format!(
-            "the rule was not asked: the trace has no {}",
-            wanted.join(" or ").replacen("a span", "span", 1)
+            "the rule was not asked: the trace has {}",
+            absent.join(", and ")
         )));
     }
     match (reading.parts, reading.answers) {
@@ -195,7 +204,7 @@ impl Reading<'_> {
                 holds: answer.holds,
                 decides,
                 count: answer.count,
-                others: answer.others,
+                others: others(parts, index, answer),
                 spans: self.spans(parts, index, &rows),
                 failed,
                 fields,
@@ -208,6 +217,10 @@ impl Reading<'_> {
             let Some((part, answer)) = answered.part(index) else {
                 continue;
             };
+            if part.kind == PartKind::Base && explained.outcome == Outcome::NotAsked {
+                // That is what its triggers have said.
+                continue;
+            }
             let base = base_of(answered.parts, index).or_else(|| {
                 let below = children(answered.parts, index).into_iter();
                 below
@@ -224,7 +237,7 @@ impl Reading<'_> {
                 part,
                 holds: answer.holds,
                 count: answer.count.into(),
-                others: answer.others.into(),
+                others: others(answered.parts, index, answer).map(u64::from),
                 base: base.map(|(part, answer)| (part.text.as_str(), answer.count.into())),
                 fields: view.map(|view| view.fields.as_slice()).unwrap_or_default(),
             };
@@ -333,6 +346,21 @@ impl Reading<'_> {
             .map(|spot| evidence(&spot, &reads, &self.set.projection, self.columns))
             .collect()
     }
+}
+
+/// The second number of an answer, where the part has one.
+fn others(parts: &[Part], index: usize, answer: &Answer) -> Option<u32> {
+    let is_base = |&child: &usize| {
+        parts
+            .get(child)
+            .is_some_and(|part| part.kind == PartKind::Base)
+    };
+    let has = match parts.get(index)?.kind {
+        PartKind::Every => true,
+        PartKind::Number => children(parts, index).iter().filter(|c| is_base(c)).count() > 1,
+        _ => false,
+    };
+    has.then_some(answer.others)
 }
 
 fn first(rows: &[u32], most: usize) -> Vec<u32> {

@@ -13,7 +13,7 @@ use super::desk::Desk;
 use super::explained::Field;
 use super::fact::{self, Fact};
 use super::read::compared;
-use super::words::{Decided, one_line, why};
+use super::words::{Decided, one_line, reason};
 use crate::engine::explain::{Answer, Part, PartKind};
 use crate::engine::{Engine, Rule};
 use crate::replay::kept::{Kept, KeptBatch};
@@ -463,25 +463,22 @@ impl Tally {
         let facts = self.facts.get(index).map(Vec::as_slice).unwrap_or_default();
         let fields: Vec<Field> = facts.iter().map(|(_, fact)| fact.view()).collect();
         match part.kind {
-            PartKind::Filter | PartKind::FilterEither | PartKind::FilterNegation
-                if !fields.is_empty() =>
-            {
-                let fields: Vec<String> = fields.iter().map(super::words::field).collect();
-                fields.join("; ")
-            }
-            PartKind::Number if sum.others == 0 => match sum.least {
+            PartKind::Number if children(parts, index).len() == 1 => match sum.least {
                 Some(least) if least != sum.most => {
                     format!("the count was {least} to {}", sum.most)
                 }
                 _ => format!("the count was {}", sum.most),
             },
-            PartKind::Present if !want => format!("a span of it was in all {} traces", self.traces),
+            PartKind::Number => format!("in none of {} traces", self.traces),
+            PartKind::Present if !want => {
+                format!("there was such a span in all {} traces", self.traces)
+            }
             PartKind::Every if want => "in each trace some span did not pass".to_owned(),
-            _ => why(Decided {
+            _ => reason(Decided {
                 part,
                 holds: !want,
                 count: sum.count,
-                others: sum.others,
+                others: (part.kind == PartKind::Every).then_some(sum.others),
                 base,
                 fields: &fields,
             }),

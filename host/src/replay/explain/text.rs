@@ -1,25 +1,26 @@
 //! An explanation for a person who was woken by it: the verdict, why, then the rule part by part with its spans.
 //!
 //! ```text
-//! QUIET  payment-fraud-check  on trace 4bf92f3577b34da6a3ce929d0e0e4736
-//!   why      `when` does not hold: none of 2 spans `payment.charge_card` is `amount > 1000`: `amount` was text in 2 of 2 spans
-//!   trace    checkout  POST /checkout  12 spans, 312 ms
+//! DOES NOT FIRE  payment-fraud-check  on trace 4bf92f3577b34da6a3ce929d0e0e4736
+//!   why     `when` does not hold: none of 2 spans `payment.charge_card` passes `amount > 1000`: `amount` was text in 2 of 2 spans
+//!   trace   checkout  POST /checkout  12 spans, 312 ms
 //!
-//!   no    when { payment.charge_card.where(amount > 1000) }
+//!   no    when
 //!   no      payment.charge_card.where(amount > 1000)
 //!   2         payment.charge_card
 //! > 0         amount > 1000
-//!               payment  payment.charge_card  +98.2 ms  attr.amount = 2310.5
+//!               payment  payment.charge_card  +98.2 ms  amount = "2310.5"
+//!   -     always { payment.fraud_check }
 //! ```
-//! All text of rules and traces goes through [`text::clean`]; no line is wider than asked; what is left out is counted.
+//! A clause in which nothing decided takes one line; `-` says that it was not asked. All text of rules and traces goes through [`text::clean`]; no line is wider than asked; what is left out is counted.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::explained::{Explained, Explanation, Outcome, PartView, Where};
-use super::words::{completion, one_line};
+use super::words::{completion, one_line, value};
 use crate::signal::{Certainty, Evidence};
 use crate::sinks::paint::{Paint, Style};
-use crate::sinks::person::{MAX_WIDTH, MIN_WIDTH, values};
+use crate::sinks::person::{MAX_WIDTH, MIN_WIDTH};
 use crate::sinks::text::{self, clean, counted, duration, wrapped};
 
 /// Lines of parts: two screens. What decides comes first into them.
@@ -70,7 +71,7 @@ impl Page {
     fn head(&mut self, explanation: &Explanation) {
         let (word, style) = match explanation.outcome {
             Outcome::Fires => ("FIRES", Style::Bad),
-            Outcome::Quiet => ("QUIET", Style::Label),
+            Outcome::Quiet => ("DOES NOT FIRE", Style::Label),
             Outcome::NotAsked => ("NOT ASKED", Style::Label),
             Outcome::Failed => ("FAILED", Style::Bad),
             Outcome::Unknown => ("NOT AT HAND", Style::Doubtful),
@@ -124,7 +125,7 @@ impl Page {
                 self.fact("", &clause, Style::Faint);
             }
         }
-        if explained.outcome == Outcome::NotAsked || explained.parts_missing.is_some() {
+        if explained.parts_missing.is_some() {
             self.triggers(explained);
         }
         self.parts(explained);
@@ -208,54 +209,52 @@ impl Page {
 
     /// The rule, part by part.
     fn parts(&mut self, explained: &Explained) {
-        let chosen = chosen(&explained.parts);
-        let left_out = explained.parts.len() - chosen.len();
-        if !chosen.is_empty() {
+        let drawn = Drawn::of(explained);
+        if !drawn.lines.is_empty() {
             self.line("");
         }
-        for part in chosen {
-            self.part(part);
+        for line in &drawn.lines {
+            self.part(line);
         }
-        let left_out = left_out as u64 + explained.parts_more;
+        let left_out = drawn.left_out + explained.parts_more;
         if left_out > 0 {
-            let text = format!(
-                "    … {}; `--json` has them",
-                counted(left_out, "more part")
-            );
+            let text = format!("    … {}; JSON has them", counted(left_out, "more part"));
             let text = self.paint.paint(Style::Faint, &text);
             self.line(&text);
         }
     }
 
-    fn part(&mut self, part: &PartView) {
-        let is_of_spans = part.kind == "base" || part.kind.starts_with("filter");
-        let value = match part.kind.as_str() {
-            _ if is_of_spans => part.count.to_string(),
-            _ if part.holds => "yes".to_owned(),
-            _ => "no".to_owned(),
+    fn part(&mut self, line: &Line<'_>) {
+        let part = line.part;
+        let kind = part.kind.as_str();
+        let value = match line.part.holds {
+            _ if line.unasked => "-".to_owned(),
+            _ if is_of_spans(part) => part.count.to_string(),
+            true => "yes".to_owned(),
+            false => "no".to_owned(),
         };
-        let counts = match part.kind.as_str() {
-            "number" if part.others > 0 => format!("  {} and {}", part.count, part.others),
-            "number" => format!("  {}", part.count),
-            "every" if part.count > 0 => format!("  {} of {} do not pass", part.count, part.others),
+        let counts = match (kind, part.others) {
+            ("number", None) => format!("  {}", part.count),
+            ("number", Some(others)) => format!("  {} and {others}", part.count),
+            ("every", Some(others)) if part.count > 0 => {
+                format!("  {} of {others} do not pass", part.count)
+            }
             _ => String::new(),
         };
         let indent = 2 * (part.depth as usize).min(MAX_INDENT);
         let room = self
             .width
             .saturating_sub(2 + VALUE + indent + text::width(&counts));
-        let body = match part.kind.as_str() {
-            "when" | "detect" | "expect" | "always" | "never" => {
-                format!("{} {{ {} }}", part.kind, one_line_of(&part.text, room))
-            }
-            _ => one_line_of(&part.text, room),
+        let body = match is_body(part) {
+            true if line.open => kind.to_owned(),
+            true => format!("{kind} {{ {} }}", one_line(&part.text)),
+            false => words_of(&part.text),
         };
-        let style = match part.decides {
-            true => Style::Strong,
-            false => Style::Faint,
+        let (mark, style) = match line.decides {
+            true => (">", Style::Strong),
+            false => (" ", Style::Faint),
         };
-        let mark = if part.decides { ">" } else { " " };
-        let line = format!(
+        let text = format!(
             "{} {}{}{}{}",
             self.paint.paint(Style::Bad, mark),
             self.paint.paint(style, &text::column(&value, VALUE)),
@@ -263,13 +262,17 @@ impl Page {
             self.paint.paint(style, &clean(&body, room)),
             self.paint.paint(style, &counts),
         );
-        self.line(&line);
-        if part.decides {
+        self.line(&text);
+        if line.decides {
             self.spans(part, indent);
         }
     }
 
     fn spans(&mut self, part: &PartView, indent: usize) {
+        if part.kind == "number" {
+            // Its number is what counts.
+            return;
+        }
         let left = " ".repeat(2 + VALUE + indent + 2);
         let room = self.width.saturating_sub(left.len());
         for span in part.spans.iter().take(DECIDING_SPANS) {
@@ -357,47 +360,107 @@ pub fn elsewhere(whereabouts: &Where) -> (String, &'static str) {
     }
 }
 
-/// The parts that are drawn: all, or where they are too many, those that decide with what they stand in, then the first.
-fn chosen(parts: &[PartView]) -> Vec<&PartView> {
-    if parts.len() <= MAX_LINES {
-        return parts.iter().collect();
-    }
-    let mut keep = vec![false; parts.len()];
-    let mut count = 0;
-    for (at, part) in parts.iter().enumerate() {
-        if !part.decides {
-            continue;
+/// The lines of a rule.
+struct Drawn<'a> {
+    lines: Vec<Line<'a>>,
+    left_out: u64,
+}
+
+struct Line<'a> {
+    part: &'a PartView,
+    decides: bool,
+    /// What stands in it is drawn below.
+    open: bool,
+    /// It is a clause that nobody asked, as `when` does not hold.
+    unasked: bool,
+}
+
+impl<'a> Drawn<'a> {
+    /// All parts of the clauses in which something decided, or where they are too many, those that decide with what they
+    /// stand in, then the first.
+    fn of(explained: &'a Explained) -> Drawn<'a> {
+        let parts = &explained.parts;
+        let when = parts.iter().find(|part| part.kind == "when");
+        let unasked = when.is_some_and(|when| !when.holds);
+        let mut keep = vec![false; parts.len()];
+        let mut deciding = Vec::new();
+        let mut count = 0;
+        for (at, part) in parts.iter().enumerate().filter(|(_, part)| part.decides) {
+            let mut next = Some((at, part));
+            while let Some((at, part)) = next.filter(|_| count < MAX_LINES) {
+                if let Some(kept) = keep.get_mut(at).filter(|kept| !**kept) {
+                    *kept = true;
+                    count += 1;
+                }
+                if part.parent.is_none() {
+                    deciding.push(part.index);
+                }
+                next = above(parts, part);
+            }
         }
-        let mut next = Some((at, part));
-        while let Some((at, part)) = next.filter(|_| count < MAX_LINES) {
-            if let Some(kept) = keep.get_mut(at).filter(|kept| !**kept) {
+        let mut body = None;
+        for (part, kept) in parts.iter().zip(&mut keep) {
+            if part.parent.is_none() {
+                body = Some(part.index);
+            }
+            let is_shown = part.parent.is_none() || body.is_some_and(|b| deciding.contains(&b));
+            if is_shown && count < MAX_LINES && !*kept {
                 *kept = true;
                 count += 1;
             }
-            next = part.parent.and_then(|parent| {
-                let above = parts
-                    .binary_search_by_key(&parent, |part| part.index)
-                    .ok()?;
-                Some((above, parts.get(above)?))
-            });
         }
-    }
-    for kept in &mut keep {
-        if count < MAX_LINES && !*kept {
-            *kept = true;
-            count += 1;
+        let mut drawn = Drawn {
+            lines: Vec::new(),
+            left_out: 0,
+        };
+        for (part, kept) in parts.iter().zip(keep) {
+            let last = drawn.lines.last_mut();
+            match last.filter(|line| says_the_same(line.part, part)) {
+                Some(line) => line.decides |= part.decides,
+                None if !kept => drawn.left_out += 1,
+                None => {
+                    let open = deciding.contains(&part.index);
+                    let is_clause = part.kind == "always" || part.kind == "never";
+                    drawn.lines.push(Line {
+                        part,
+                        decides: part.decides,
+                        open,
+                        unasked: unasked && is_clause,
+                    });
+                }
+            }
         }
+        drawn
     }
-    let pairs = parts.iter().zip(keep);
-    pairs
-        .filter(|(_, kept)| *kept)
-        .map(|(part, _)| part)
-        .collect()
 }
 
-fn one_line_of(text: &str, room: usize) -> String {
+/// A set without conditions is its base: one line says it.
+fn says_the_same(set: &PartView, base: &PartView) -> bool {
+    set.kind == "present"
+        && base.kind == "base"
+        && base.parent == Some(set.index)
+        && base.text == set.text
+}
+
+fn above<'a>(parts: &'a [PartView], part: &PartView) -> Option<(usize, &'a PartView)> {
+    let parent = part.parent?;
+    let at = parts
+        .binary_search_by_key(&parent, |part| part.index)
+        .ok()?;
+    Some((at, parts.get(at)?))
+}
+
+fn is_of_spans(part: &PartView) -> bool {
+    part.kind == "base" || part.kind.starts_with("filter")
+}
+
+fn is_body(part: &PartView) -> bool {
+    part.parent.is_none()
+}
+
+fn words_of(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    clean(&words.join(" "), room)
+    words.join(" ")
 }
 
 fn span_line(span: &Evidence) -> String {
@@ -412,9 +475,9 @@ fn span_line(span: &Evidence) -> String {
     if let Some(took) = span.duration_ns {
         line.push_str(&format!("  took {}", duration(took)));
     }
-    for value in values(&span.fields) {
-        line.push_str("  ");
-        line.push_str(&value);
+    for (name, of) in &span.fields.0 {
+        let is_word = name == "kind" || name == "status";
+        line.push_str(&format!("  {name} = {}", value(of, is_word)));
     }
     line
 }

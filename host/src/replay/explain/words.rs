@@ -46,37 +46,54 @@ pub(super) fn no_span(base: &str) -> String {
 /// What a field was in the spans that were asked: "`amount` was text in 37 of 37 spans".
 pub(super) fn field(field: &Field) -> String {
     let name = quoted(&field.field);
-    let items = counted(field.of, &field.item);
-    let mut parts = Vec::new();
-    for met in &field.unlike {
-        parts.push(format!("{} in {} of {items}", met.was, met.times));
-    }
-    if field.missing > 0 {
-        parts.push(match field.missing == field.of {
-            true if field.of == 1 => format!("missing in the {}", field.item),
-            true => format!("missing in all {items}"),
-            false => format!("missing in {} of {items}", field.missing),
-        });
-    }
-    let values: Vec<String> = field.values.iter().map(value).collect();
-    match (&values[..], field.more) {
-        ([], _) => {}
-        ([least, most], true) if field.values.iter().all(Json::is_number) => {
-            parts.push(format!("{least} to {most}"));
-        }
-        (some, more) => {
-            let more = if more { ", …" } else { "" };
-            parts.push(format!("{}{more}", some.join(", ")));
-        }
-    }
-    if parts.is_empty() {
+    if field.of == 0 {
         return format!("no {} to look for {name} in", field.item);
     }
-    format!("{name} was {}", parts.join(", "))
+    let items = counted(field.of, &field.item);
+    let unlike: u64 = field.unlike.iter().map(|met| met.times).sum();
+    let like = field.of.saturating_sub(unlike + field.missing);
+    let mut kinds: Vec<(String, u64)> = Vec::new();
+    if like > 0 {
+        kinds.push((values(field), like));
+    }
+    let met = field.unlike.iter();
+    kinds.extend(met.map(|met| (met.was.clone(), met.times)));
+    if field.missing > 0 {
+        kinds.push(("missing".to_owned(), field.missing));
+    }
+    match &kinds[..] {
+        [(what, _)] if like == field.of => format!("{name} was {what}"),
+        kinds => {
+            let kinds: Vec<String> = kinds
+                .iter()
+                .map(|(what, times)| format!("{what} in {times}"))
+                .collect();
+            format!("{name} was {} of {items}", kinds.join(", "))
+        }
+    }
 }
 
-fn value(value: &Json) -> String {
-    clean(&value.to_string(), WIDTH)
+fn values(field: &Field) -> String {
+    /// Fields whose values are words and not text.
+    const WORDS: [&str; 6] = ["duration", "start", "end", "self_time", "kind", "status"];
+    let is_word = WORDS.contains(&field.field.as_str());
+    let shown: Vec<String> = field.values.iter().map(|of| value(of, is_word)).collect();
+    match (&shown[..], field.more) {
+        ([], _) => "there".to_owned(),
+        ([least, most], true) if field.values.iter().all(Json::is_number) => {
+            format!("{least} to {most}")
+        }
+        (shown, true) => format!("{}, …", shown.join(", ")),
+        (shown, false) => shown.join(", "),
+    }
+}
+
+/// A value; text in quotes, so that it is not taken for a number.
+pub(super) fn value(value: &Json, is_word: bool) -> String {
+    match value {
+        Json::String(word) if is_word => clean(word, WIDTH),
+        value => clean(&value.to_string(), WIDTH),
+    }
 }
 
 /// A part that decided, with what is known of the spans that it was asked of.
@@ -85,15 +102,34 @@ pub(super) struct Decided<'a> {
     pub(super) part: &'a Part,
     pub(super) holds: bool,
     pub(super) count: u64,
-    pub(super) others: u64,
+    /// Of a second set, or of all that were asked.
+    pub(super) others: Option<u64>,
     /// The text of its base, and how many spans that names.
     pub(super) base: Option<(&'a str, u64)>,
     /// What the fields were in them.
     pub(super) fields: &'a [Field],
 }
 
-/// Why a part has the value that it has: a clause of a sentence.
+/// Why a part has the value that it has, with its text.
 pub(super) fn why(decided: Decided<'_>) -> String {
+    let text = format!("`{}`", one_line(&decided.part.text));
+    match decided.part.kind {
+        PartKind::Base => reason(decided),
+        PartKind::FilterBoth => format!("{}: {text}", reason(decided)),
+        kind if kind.is_of_spans() => {
+            let (base, asked) = decided.base.unwrap_or(("spans", 0));
+            let told = told(decided.fields);
+            match asked {
+                1 => format!("the span {} does not pass {text}{told}", name_of(base)),
+                _ => format!("none of {} passes {text}{told}", some(asked, base)),
+            }
+        }
+        _ => format!("{text}: {}", reason(decided)),
+    }
+}
+
+/// Why a part has the value that it has: a clause of a sentence, where its text is told already.
+pub(super) fn reason(decided: Decided<'_>) -> String {
     let Decided {
         part,
         holds,
@@ -102,29 +138,28 @@ pub(super) fn why(decided: Decided<'_>) -> String {
         base,
         fields,
     } = decided;
-    let (base, asked) = base.unwrap_or(("spans", others));
-    let text = format!("`{}`", one_line(&part.text));
-    let told = told(fields);
-    match part.kind {
-        PartKind::Base => no_span(base),
-        PartKind::Constant => format!("{text} is always so"),
-        PartKind::Every if holds => format!("{text}: all of {} pass", some(others, base)),
-        PartKind::Every => {
-            let of = some(others, base);
-            format!("{text}: {count} of {of} {} not pass{told}", verb(count))
+    let (base, asked) = base.unwrap_or(("spans", 0));
+    match (part.kind, others) {
+        (PartKind::Base, _) => no_span(base),
+        (PartKind::Constant, _) => format!("it is always {holds}"),
+        (PartKind::Every, Some(1)) if holds => format!("the span {} passes", name_of(base)),
+        (PartKind::Every, Some(all)) if holds => format!("all {} pass", some(all, base)),
+        (PartKind::Every, all) => {
+            let of = some(all.unwrap_or(count), base);
+            let verb = if count == 1 { "does" } else { "do" };
+            format!("{count} of {of} {verb} not pass{}", told(fields))
         }
-        PartKind::Number if others > 0 => format!("{text}: the counts are {count} and {others}"),
-        PartKind::Number => format!("{text}: the count is {count}"),
-        PartKind::Present if holds => format!("{text}: {}", counted(count, "span")),
-        PartKind::Present => format!(
-            "{text}: there are {}, but none meets all conditions at once",
+        (PartKind::Number, Some(others)) => format!("the counts are {count} and {others}"),
+        (PartKind::Number, None) => format!("the count is {count}"),
+        (PartKind::Present, _) if holds => counted(count, "span"),
+        (PartKind::Present, _) => format!(
+            "there {} {}, but none meets all conditions at once",
+            if asked == 1 { "is" } else { "are" },
             some(asked, base)
         ),
-        PartKind::FilterBoth => {
-            format!("of {}, none meets both at once: {text}", some(asked, base))
-        }
-        _ if asked == 1 => format!("the span {} is not {text}{told}", name_of(base)),
-        _ => format!("none of {} is {text}{told}", some(asked, base)),
+        (PartKind::FilterBoth, _) => format!("of {}, none passes both at once", some(asked, base)),
+        _ if fields.is_empty() => format!("none of {} passes", some(asked, base)),
+        _ => told(fields).trim_start_matches(": ").to_owned(),
     }
 }
 
@@ -150,10 +185,6 @@ fn name_of(base: &str) -> String {
         "spans" => String::new(),
         base => quoted(base.trim_matches('"')),
     }
-}
-
-fn verb(n: u64) -> &'static str {
-    if n == 1 { "does" } else { "do" }
 }
 
 /// What completed a trace, in words.

@@ -129,7 +129,7 @@ impl Sample {
         operation.seen += 1;
         let kept = operation.kept.len();
         // The chance of kept in seen.
-        let lucky = u128::from(draw) * u128::from(operation.seen) >> 64 < kept as u128;
+        let lucky = (u128::from(draw) * u128::from(operation.seen)) >> 64 < kept as u128;
         // Not if the other would have less after it: the two would take from each other for ever.
         let less = operation.bytes.saturating_add(bytes.saturating_mul(2)) <= most;
         let few = kept == 0 || kept < FEW && less;
@@ -289,7 +289,7 @@ impl Sample {
         self.change(number, |operation| {
             let count = operation.kept.len() as u128;
             if count > 0 {
-                let at = (u128::from(draw) * count >> 64) as usize;
+                let at = ((u128::from(draw) * count) >> 64) as usize;
                 let kept = operation.kept.swap_remove(at);
                 operation.bytes -= kept.bytes();
                 dropped = Some(kept);
