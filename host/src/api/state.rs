@@ -118,3 +118,58 @@ impl State {
         !self.broken.load(Relaxed)
     }
 }
+
+#[cfg(test)]
+pub(super) mod fixture {
+    //! A host of which nothing runs.
+
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::EngineLimits;
+    use crate::ingest::{Budget, Router, Trigger};
+    use crate::replay::ring::RingLimits;
+
+    /// With nothing in it, room for so many attempts and signals, and what stops it.
+    pub(crate) fn state(attempts: usize, signals: usize) -> (State, Router, Trigger) {
+        let limits = EngineLimits::for_workers(1);
+        let engine = Engine::new(limits).map(Arc::new).expect("an engine");
+        let router = Router::new(Vec::new(), Budget::new(1));
+        let (trigger, shutdown) = Shutdown::new();
+        let ring = RingLimits {
+            memory: 0,
+            signalled: 0,
+            turnover: Duration::ZERO,
+            operations: 0,
+        };
+        let state = State {
+            engine,
+            rules: Arc::new(Published::new(Vec::new())),
+            ring: Arc::new(Ring::new(&ring, 1)),
+            recent: Arc::new(Recent::new(signals, usize::MAX, 7)),
+            book: Arc::default(),
+            ingest: router.view(),
+            shards: Vec::new(),
+            asks: Vec::new(),
+            sink: Arc::default(),
+            watch: None,
+            broken: Arc::default(),
+            limits: ApiLimits {
+                streams: 1,
+                body: 1,
+                attempts,
+                attempt_timeout: Duration::from_millis(1),
+            },
+            started: 0,
+            only_local: true,
+            name: None,
+            shutdown,
+            streams: Arc::new(Semaphore::new(1)),
+            attempts: Arc::new(Semaphore::new(attempts)),
+            counters: ApiCounters::default(),
+            api_server: Arc::default(),
+            health_server: Arc::default(),
+        };
+        (state, router, trigger)
+    }
+}

@@ -189,3 +189,78 @@ impl Reader {
         format!("{:x}-{number}", self.state.recent.epoch())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use http_body_util::BodyExt;
+
+    use super::super::state::fixture::state;
+    use super::*;
+    use crate::signal::fixture::emission;
+
+    fn reader(state: State) -> Reader {
+        let permit = state.streams.clone().try_acquire_owned();
+        Reader {
+            filter: Filter::default(),
+            next: 0,
+            restarted: false,
+            waiting: VecDeque::new(),
+            _permit: permit.expect("there is one"),
+            state: Arc::new(state),
+        }
+    }
+
+    /// The next event as it is sent, but for a signal's id and data.
+    async fn said(reader: &mut Reader) -> String {
+        let event = reader.event().await.expect("there is one");
+        let events = stream::iter([Ok::<_, Infallible>(event)]);
+        let body = Sse::new(events).into_response().into_body();
+        let sent = body.collect().await.expect("it is at hand").to_bytes();
+        let text = String::from_utf8_lossy(&sent).into_owned();
+        match text.starts_with("event: signal\n") {
+            true => "signal".to_owned(),
+            false => text,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_is_told_what_went_by_and_reads_on() {
+        let (state, _router, _trigger) = state(1, 40);
+        let mut reader = reader(state);
+        let recent = reader.state.recent.clone();
+        let push = |count: usize| {
+            let batch: Vec<_> = (0..count).map(|_| emission()).collect();
+            recent.push(&batch);
+        };
+        push(20);
+        assert_eq!(said(&mut reader).await, "signal");
+        // 16 are read, 4 more are there; these go, and 26 others with them.
+        push(70);
+        for _ in 1..AT_ONCE {
+            assert_eq!(said(&mut reader).await, "signal");
+        }
+        let missed = said(&mut reader).await;
+        assert_eq!(
+            missed,
+            "event: missed\nid: 7-49\ndata: {\"missed\":34}\n\n"
+        );
+        for _ in 0..40 {
+            assert_eq!(said(&mut reader).await, "signal");
+        }
+        assert_eq!(reader.next, 90);
+        assert_eq!(reader.state.counters.streams_missed.load(Relaxed), 34);
+        assert!(reader.waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_host_that_stops_sends_what_is_there_first() {
+        let (state, _router, trigger) = state(1, 40);
+        let mut reader = reader(state);
+        trigger.fire();
+        reader.state.recent.push(&[emission(), emission()]);
+        assert_eq!(said(&mut reader).await, "signal");
+        assert_eq!(said(&mut reader).await, "signal");
+        assert!(reader.event().await.is_none());
+    }
+}

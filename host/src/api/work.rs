@@ -89,3 +89,46 @@ fn failed() -> Error {
     Error::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", message)
         .help("this is a bug in betrace: please report it with the rule")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::fixture::state;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_told_to_end_and_holds_its_permit_until_then() {
+        let (state, _router, _trigger) = state(1, 1);
+        let state = Arc::new(state);
+        let permit = Permit::take(&state).expect("there is one");
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let (told, heard) = tokio::sync::oneshot::channel();
+        let answer = permit.run(move |_, overtaken| {
+            // Until the test has seen that the answer did not wait for it.
+            let _ = gone.recv();
+            let _ = told.send(overtaken.load(Relaxed));
+        });
+        let error = answer.await.expect_err("it takes longer than 1 ms");
+        assert_eq!(
+            error,
+            timed_out(Duration::from_millis(1)),
+        );
+        assert_eq!(state.counters.attempts_timed_out.load(Relaxed), 1);
+        assert_eq!(Permit::take(&state).err(), Some(busy(1)));
+        assert_eq!(state.counters.attempts_refused.load(Relaxed), 1);
+        drop(go);
+        assert_eq!(heard.await, Ok(true));
+        // The permit comes back right after that.
+        let back = state.attempts.acquire().await;
+        assert!(back.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer() {
+        let (state, _router, _trigger) = state(1, 1);
+        let mut state = state;
+        state.limits.attempt_timeout = Duration::from_secs(60);
+        let permit = Permit::take(&Arc::new(state)).expect("there is one");
+        let answer = permit.run(|_, _| panic!("as it is tested"));
+        assert_eq!(answer.await.err(), Some(failed()));
+    }
+}

@@ -46,6 +46,8 @@ pub fn charge(serve: &Serve, trace: u32) -> String {
 
 pub struct Answer {
     pub status: u16,
+    /// In lower case.
+    pub head: String,
     pub text: String,
 }
 
@@ -81,14 +83,15 @@ pub fn ask(
         .split(' ')
         .nth(1)
         .and_then(|status| status.parse().ok());
-    let is_chunked = head.to_lowercase().contains("transfer-encoding: chunked");
+    let head = head.to_lowercase();
     Answer {
         status: status.expect("a status"),
-        text: if is_chunked {
+        text: if head.contains("transfer-encoding: chunked") {
             unchunked(body)
         } else {
             body.to_owned()
         },
+        head,
     }
 }
 

@@ -1,5 +1,8 @@
 //! The OpenAPI document against what is served, and the written documentation against it.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::client::{RULES, ask, charge, get, save, start, until};
@@ -64,4 +67,38 @@ fn validate(document: &Value, schema: &Value, answer: &Value, what: &str) {
         .map(|error| error.to_string())
         .collect();
     assert!(wrong.is_empty(), "{what}: {wrong:?} in {answer}");
+}
+
+/// The table of `docs/api.md` has the routes of the document and no others.
+#[test]
+fn the_written_documentation_has_every_route() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/api.md");
+    let page = std::fs::read_to_string(page).expect("docs/api.md is there");
+    let cell = |line: &str| Some(line.strip_prefix("| `")?.split("` |").next()?.to_owned());
+    let written: BTreeSet<String> = page
+        .lines()
+        .filter_map(cell)
+        .filter(|cell| cell.contains(" /"))
+        .flat_map(|cell| {
+            let (method, paths) = cell.split_once(' ').expect("a method and paths");
+            let paths = paths.split(", ").map(|path| path.trim_matches('`'));
+            paths
+                .map(|path| format!("{method} {path}"))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let (_, document) = betrace::api::routes();
+    let document = serde_json::to_value(document).expect("JSON");
+    let served: BTreeSet<String> = document["paths"]
+        .as_object()
+        .expect("paths")
+        .iter()
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().expect("methods");
+            methods
+                .keys()
+                .map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect();
+    assert_eq!(written, served);
 }
