@@ -139,7 +139,7 @@ fn a_rule_alone_is_the_rule_in_its_file() {
     assert_eq!(whole.rules.len(), 3);
     for rule in &whole.rules {
         let alone = betrace_dsl::compile("file", rule.source.as_bytes());
-        assert_eq!(alone.rules, [rule.clone()], "{}", rule.source);
+        assert_eq!(alone.rules, std::slice::from_ref(rule), "{}", rule.source);
     }
     let bare = b"/// Why.\nspans.count() > 10 # as pasted\n";
     let whole = betrace_dsl::compile("bare", bare);

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! start: watch -> load -> listen -> [shard threads] -> [reload and verdict threads] -> serve
-//! stop:  rules stay as they are -> servers end -> queues close -> threads judge what is open and end -> the sink is let go
+//! stop:  rules stay as they are -> ingest ends -> queues close -> threads judge what is open and end -> the API ends -> the
+//!        sink is let go
 //! ```
 
 mod beside;
@@ -21,7 +22,6 @@ use crossbeam_channel::bounded;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use crate::api;
 use crate::assemble::counters::Counters;
 use crate::assemble::limits::Limits;
 use crate::assemble::trace::Completion;
@@ -44,6 +44,7 @@ use crate::sinks::recent::Recent;
 use crate::sinks::text::counted;
 use crate::sinks::{self, DEFAULT_QUEUE, Sink, Target};
 
+use beside::{Beside, Bound, Seen};
 use reload::{Reload, Reloading};
 pub use stop::Signals;
 pub use watched::Watched;
@@ -70,6 +71,8 @@ pub struct Host {
     live: Live,
     /// Ended first, and before what it watches with.
     reloading: Option<Reloading>,
+    /// Stopped last.
+    beside: Beside,
     grpc: Option<SocketAddr>,
     http: Option<SocketAddr>,
     api: Option<SocketAddr>,
@@ -134,12 +137,8 @@ impl Host {
         };
         let grpc = address(listeners.grpc.as_ref());
         let http = address(listeners.http.as_ref());
-        let beside = beside::Listeners {
-            api: listen(&runtime, api::API, config.api.as_deref())?,
-            health: listen(&runtime, api::HEALTH, config.health.as_deref())?,
-        };
-        let api = address(beside.api.as_ref());
-        let health = address(beside.health.as_ref());
+        let beside = Bound::new(config)?;
+        let (api, health) = (beside.api(), beside.health());
 
         let (first, ring, book, clock) = match &source {
             Source::Fixed(rules) => (rules.clone(), ring(config), Arc::default(), Clock::start()),
@@ -217,24 +216,20 @@ impl Host {
         };
         let router = Router::new(queues, Budget::new(config.in_flight));
         let (trigger, shutdown) = Shutdown::new();
-        let state = beside::state(
-            config,
-            &live,
-            beside::Seen {
-                ingest: router.view(),
-                shards: shown.clone(),
-                sink: sink_counters,
-                watch,
-                broken,
-                shutdown: shutdown.clone(),
-                api,
-            },
-        );
-        let taking = ingest::serve(listeners, router.clone(), config.into(), shutdown.clone());
-        let beside = beside::serve(beside, state, beside::limits(config), shutdown);
-        let servers = runtime.spawn(async move {
-            tokio::join!(taking, beside);
-        });
+        let seen = Seen {
+            ingest: router.view(),
+            shards: shown.clone(),
+            sink: sink_counters,
+            watch,
+            broken,
+        };
+        let beside = beside.serve(config, &live, seen);
+        let servers = runtime.spawn(ingest::serve(
+            listeners,
+            router.clone(),
+            config.into(),
+            shutdown,
+        ));
         Ok(Host {
             runtime,
             servers,
@@ -244,6 +239,7 @@ impl Host {
             router,
             live,
             reloading,
+            beside,
             grpc,
             http,
             api,
@@ -303,6 +299,7 @@ impl Host {
             done.shards.push(shown.assembly);
             done.invalid_utf8 += shown.invalid_utf8;
         }
+        self.beside.stop();
         done
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use crate::replay::coverage::Coverage;
 use crate::replay::verdict::{RuleVerdict, Verdict};
 use crate::rules::update::{RuleStatus, Update};
 
@@ -43,9 +44,19 @@ pub struct Book {
 struct Inner {
     statuses: Arc<Vec<RuleStatus>>,
     /// The latest of each rule.
-    verdicts: HashMap<String, Arc<RuleVerdict>>,
+    verdicts: HashMap<String, Arc<Latest>>,
     counts: Reloads,
     subscribers: Vec<Sender<Arc<SaveReport>>>,
+}
+
+/// What the latest change of a rule did.
+#[derive(Clone, Debug)]
+pub struct Latest {
+    /// When its file was saved, in Unix nanoseconds.
+    pub saved_at: u64,
+    pub verdict: RuleVerdict,
+    /// What the traces cover that it was tried on.
+    pub coverage: Coverage,
 }
 
 /// How often rules were loaded anew.
@@ -53,8 +64,10 @@ struct Inner {
 pub struct Reloads {
     /// Looks at files that found another content.
     pub reloads: u64,
-    /// Files that were broken when they were looked at.
+    /// Files that were broken, and folders that could not be read, when they were looked at.
     pub failures: u64,
+    /// When files were last looked at and all were right, in Unix nanoseconds; 0 where that has not been yet.
+    pub succeeded_at: u64,
     /// Reports that a subscriber was too slow to take.
     pub missed: u64,
 }
@@ -75,10 +88,20 @@ impl Book {
         inner.counts.reloads += 1;
         let files = &report.update.files;
         let broken = files.iter().filter(|file| !file.problems.is_empty());
-        inner.counts.failures += broken.count() as u64;
-        for rule in report.verdict.iter().flat_map(|verdict| &verdict.rules) {
-            let latest = Arc::new(rule.clone());
-            inner.verdicts.insert(rule.id.clone(), latest);
+        let broken = broken.count() as u64 + report.update.paths.len() as u64;
+        inner.counts.failures += broken;
+        if broken == 0 {
+            inner.counts.succeeded_at = inner.counts.succeeded_at.max(report.saved_at);
+        }
+        if let Some(verdict) = &report.verdict {
+            for rule in &verdict.rules {
+                let latest = Latest {
+                    saved_at: report.saved_at,
+                    verdict: rule.clone(),
+                    coverage: verdict.coverage.clone(),
+                };
+                inner.verdicts.insert(rule.id.clone(), Arc::new(latest));
+            }
         }
         let mut missed = 0;
         inner
@@ -100,7 +123,7 @@ impl Book {
     }
 
     /// What the latest change of a rule did to the traces that were kept then.
-    pub fn verdict(&self, rule: &str) -> Option<Arc<RuleVerdict>> {
+    pub fn latest(&self, rule: &str) -> Option<Arc<Latest>> {
         self.lock().verdicts.get(rule).cloned()
     }
 

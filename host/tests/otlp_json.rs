@@ -2,7 +2,9 @@
 
 mod otlp_support;
 
-use betrace::otlp::json::{JsonError, documents, span_to_json, to_protobuf, value_to_json};
+use betrace::otlp::json::{
+    JsonError, documents, span_to_json, spans_to_json, to_protobuf, value_to_json,
+};
 use betrace::otlp::request::Request;
 use betrace::otlp::scan::{Scan, scan};
 use otlp_support::mirror::{self, Member};
@@ -49,6 +51,22 @@ proptest! {
             let read = Request::scan(bytes.into(), &mut again).expect("converted");
             prop_assert_eq!(vec![before], plain::of_scan(&read, &again).spans);
         }
+    }
+
+    /// All spans of a request as one, in any order: each is there with its own resource and scope.
+    #[test]
+    fn whole_traces_come_back(request in request(), order in vec(any::<usize>(), 0..20)) {
+        let mut found = Scan::default();
+        let ours = Request::scan(request.encode_to_vec().into(), &mut found).expect("prost wrote it");
+        let all = plain::of_scan(&ours, &found).spans;
+        let order: Vec<usize> = order.iter().map(|at| at % all.len().max(1)).filter(|at| *at < all.len()).collect();
+        let before: Vec<_> = order.iter().map(|&at| all[at].clone()).collect();
+        let spans = order.iter().map(|&at| (found.spans[at].section, found.spans[at].range));
+        let json = spans_to_json(&ours, spans).to_string();
+        let bytes = to_protobuf(json.as_bytes()).map_err(|e| TestCaseError::fail(format!("{e}: {json}")))?;
+        let mut again = Scan::default();
+        let read = Request::scan(bytes.into(), &mut again).expect("converted");
+        prop_assert_eq!(before, plain::of_scan(&read, &again).spans);
     }
 
     /// Damaged JSON is no reason to panic, and what still passes is JSON and scans.

@@ -1,40 +1,55 @@
 //! `POST /api/v1/check` and `POST /api/v1/try`: a rule's source in, what is wrong with it and what it would find out.
 //! Nothing is kept of it.
 //!
-//! The source is bounded as a file's is, and by `api-body`; so many are worked on at a time; and the answer does not wait
-//! longer than `try-timeout`: what was begun is then abandoned between two batches.
+//! The source is bounded as a file's is, and by `api-body`. What takes long is work as [`Permit`] bounds it, and what was
+//! begun is abandoned between two calls of a rule once nobody waits for it.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Query, State as Extract};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa::{IntoParams, ToSchema};
 
+use super::diff::Diff;
 use super::error::{Error, ErrorBody};
-use super::page::seconds;
-use super::rules::Diff;
 use super::state::State;
+use super::work::Permit;
 use crate::engine::{Engine, Rule, RuleSource, probe};
+use crate::pipeline::thread::Clock;
 use crate::replay::coverage::Coverage;
-use crate::replay::trial::{Trial, TrialLimits, try_rules};
+use crate::replay::explain::fill_silences;
+use crate::replay::trial::{Trial, TrialLimits};
 use crate::rules::compile::{SOURCE_BYTES, Source};
 use crate::rules::dsl;
+use crate::rules::update::Change;
 
 /// The name of a rule that has none.
 const NAME: &str = "rule";
+
+/// Bytes of a name: what a file's may have.
+const NAME_BYTES: usize = 255;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Named {
     /// The name of the file that it would be in, without `.betrace`: the id of a rule that is a bare condition.
+    name: Option<String>,
+}
+
+/// A source with its name, where both come as JSON.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sent {
+    /// The text of a `.betrace` file.
+    source: String,
+    /// The name of that file, without `.betrace`.
     name: Option<String>,
 }
 
@@ -63,6 +78,8 @@ pub(super) struct Tried {
     checked: Checked,
     /// One for each rule, over the traces that are kept.
     verdicts: Vec<Diff>,
+    /// The time for a trial was up before all traces were tried: the oldest have no verdict.
+    out_of_time: bool,
     coverage: Coverage,
     /// In words.
     sample: String,
@@ -73,22 +90,27 @@ pub(super) struct Tried {
     post,
     path = "/api/v1/check",
     params(Named),
-    request_body(content = String, content_type = "text/plain", description = "The text of a `.betrace` file"),
+    request_body(
+        content((String = "text/plain"), (Sent = "application/json")),
+        description = "The text of a `.betrace` file, as it is or in JSON"
+    ),
     responses(
         (status = 200, description = "What is to be said of it", body = Checked),
+        (status = 400, description = "A body or a name that can't be read", body = ErrorBody),
         (status = 413, description = "It is too long", body = ErrorBody),
-        (status = 429, description = "Others are being checked", body = ErrorBody),
+        (status = 429, description = "Others are being tried or explained", body = ErrorBody),
         (status = 503, description = "It took too long", body = ErrorBody),
     )
 )]
 pub(super) async fn check(
     Extract(state): Extract<Arc<State>>,
     named: Result<Query<Named>, QueryRejection>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Checked>, Error> {
-    let request = Request::new(&state, named, body)?;
-    let engine = state.engine.clone();
-    let checked = request.run(&state, move |request, _| load(&engine, &request).0);
+    let text = Text::read(&state, named, &headers, body)?;
+    let work = Permit::take(&state)?;
+    let checked = work.run(move |state, _| load(&state.engine, &text).0);
     checked.await.map(Json)
 }
 
@@ -97,139 +119,125 @@ pub(super) async fn check(
     post,
     path = "/api/v1/try",
     params(Named),
-    request_body(content = String, content_type = "text/plain", description = "The text of a `.betrace` file"),
+    request_body(
+        content((String = "text/plain"), (Sent = "application/json")),
+        description = "The text of a `.betrace` file, as it is or in JSON"
+    ),
     responses(
         (status = 200, description = "What they would find", body = Tried),
+        (status = 400, description = "A body or a name that can't be read", body = ErrorBody),
         (status = 413, description = "It is too long", body = ErrorBody),
-        (status = 429, description = "Others are being tried", body = ErrorBody),
+        (status = 429, description = "Others are being tried or explained", body = ErrorBody),
         (status = 503, description = "It took too long", body = ErrorBody),
     )
 )]
 pub(super) async fn attempt(
     Extract(state): Extract<Arc<State>>,
     named: Result<Query<Named>, QueryRejection>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Tried>, Error> {
-    let request = Request::new(&state, named, body)?;
-    let (engine, ring) = (state.engine.clone(), state.ring.clone());
-    let limits = TrialLimits::for_request(state.limits.attempts);
-    let tried = request.run(&state, move |request, overtaken| {
-        let (checked, rules) = load(&engine, &request);
-        let kept = ring.snapshot();
-        let coverage = ring.coverage(&kept);
-        let sample = coverage.sentence(crate::pipeline::thread::Clock::unix_ns());
-        let mut trial = Trial::with_limits(engine.clone(), limits);
-        let verdict = try_rules(&mut trial, &rules, &kept, coverage.clone(), overtaken);
-        let verdicts = verdict.unwrap_or_default().rules;
-        Tried {
-            checked,
-            verdicts: verdicts.iter().map(Diff::from).collect(),
-            coverage,
-            sample,
-        }
-    });
+    let text = Text::read(&state, named, &headers, body)?;
+    let work = Permit::take(&state)?;
+    let tried = work.run(move |state, overtaken| tried(state, &text, overtaken));
     tried.await.map(Json)
 }
 
-/// A source that was sent, with the right to have it worked on.
-struct Request {
-    name: String,
-    source: Bytes,
-    permit: OwnedSemaphorePermit,
+fn tried(state: &State, text: &Text, overtaken: &AtomicBool) -> Tried {
+    let (checked, rules) = load(&state.engine, text);
+    let kept = state.ring.snapshot();
+    let coverage = state.ring.coverage(&kept);
+    let sample = coverage.sentence(Clock::unix_ns());
+    let added = |rule: &Arc<Rule>| Change {
+        id: rule.id.clone(),
+        path: rule.origin.clone(),
+        before: None,
+        after: Some(rule.clone()),
+    };
+    let changes: Vec<Change> = rules.iter().map(added).collect();
+    let limits = TrialLimits::for_request(state.limits.attempts);
+    let mut trial = Trial::with_limits(state.engine.clone(), limits);
+    let verdict = trial.judge(&changes, &kept, coverage.clone(), overtaken);
+    let mut verdict = verdict.unwrap_or_default();
+    fill_silences(&state.engine, &changes, &kept, &mut verdict, overtaken);
+    Tried {
+        checked,
+        verdicts: verdict.rules.iter().map(Diff::from).collect(),
+        out_of_time: verdict.out_of_time,
+        coverage,
+        sample,
+    }
 }
 
-impl Request {
-    fn new(
-        state: &Arc<State>,
+/// A source that was sent.
+struct Text {
+    name: String,
+    source: Bytes,
+}
+
+impl Text {
+    fn read(
+        state: &State,
         named: Result<Query<Named>, QueryRejection>,
+        headers: &HeaderMap,
         body: Result<Bytes, BytesRejection>,
-    ) -> Result<Request, Error> {
-        let Query(named) = named.map_err(|error| Error::bad_request(error.body_text()))?;
-        let too_large = |most: usize| {
-            Error::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
-                format!("the source is longer than {most} bytes"),
-            )
-        };
-        let source = body.map_err(|error| match error.status() {
+    ) -> Result<Text, Error> {
+        let Query(Named { mut name }) =
+            named.map_err(|error| Error::bad_request(error.body_text()))?;
+        let mut source = body.map_err(|error| match error.status() {
             StatusCode::PAYLOAD_TOO_LARGE => too_large(state.limits.body),
-            status => Error::new(status, "bad_body", error.body_text()),
+            status => Error::new(status, "bad_request", error.body_text()),
         })?;
+        if is_json(headers) {
+            let sent: Sent = serde_json::from_slice(&source).map_err(|error| {
+                Error::bad_request(format!("the body is not as announced: {error}")).help(
+                    "send `{\"source\": \"…\", \"name\": \"…\"}`, or the source as text/plain",
+                )
+            })?;
+            name = sent.name.or(name);
+            source = sent.source.into();
+        }
         if source.len() > SOURCE_BYTES {
             return Err(too_large(SOURCE_BYTES));
         }
-        let Ok(permit) = state.attempts.clone().try_acquire_owned() else {
-            state.counters.attempts_refused.fetch_add(1, Relaxed);
-            return Err(Error::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "busy",
-                format!(
-                    "{} rules are being tried, which is the most",
-                    state.limits.attempts
-                ),
-            )
-            .help("try again; `--try-at-once` says how many may be")
-            .retry_after(1));
-        };
-        Ok(Request {
-            name: named.name.unwrap_or_else(|| NAME.to_owned()),
-            source,
-            permit,
-        })
-    }
-
-    /// Works on it on a thread that may block, for as long as somebody waits.
-    async fn run<T: Send + 'static>(
-        self,
-        state: &Arc<State>,
-        work: impl FnOnce(Request, &AtomicBool) -> T + Send + 'static,
-    ) -> Result<T, Error> {
-        let overtaken = Arc::new(AtomicBool::new(false));
-        // Set when this future ends, also where the client went away.
-        let abandon = Abandon(overtaken.clone());
-        let task = tokio::task::spawn_blocking(move || work(self, &overtaken));
-        let timeout = state.limits.attempt_timeout;
-        let answer = tokio::time::timeout(timeout, task).await;
-        drop(abandon);
-        match answer {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) => Err(Error::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "failed",
-                "the rule could not be worked on",
-            )
-            .help("this is a bug in betrace: please report it with the rule")),
-            Err(_) => {
-                state.counters.attempts_timed_out.fetch_add(1, Relaxed);
-                Err(Error::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "timeout",
-                    format!("it took longer than {} s", seconds(timeout)),
-                )
-                .help("try a smaller rule, or raise `--try-timeout`"))
-            }
+        let name = name.unwrap_or_else(|| NAME.to_owned());
+        if !is_file_name(&name) {
+            return Err(Error::bad_request("`name` is not the name of a file")
+                .help("it is where the rule would be: `name.betrace`, without a folder"));
         }
+        Ok(Text { name, source })
     }
 }
 
-struct Abandon(Arc<AtomicBool>);
+fn too_large(most: usize) -> Error {
+    let message = format!("the body is longer than {most} bytes");
+    Error::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+        .help("send fewer rules at a time, or raise `--api-body`")
+}
 
-impl Drop for Abandon {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
+/// Whatever else a body is said to be, such as what `curl --data` says, is the source itself.
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+fn is_file_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= NAME_BYTES
+        && !name
+            .chars()
+            .any(|c| c.is_control() || c == '/' || c == '\\')
 }
 
 /// Compiles and loads a source, as its file would be.
-fn load(engine: &Arc<Engine>, request: &Request) -> (Checked, Vec<Arc<Rule>>) {
-    // Held until the work is done, whoever waits.
-    let _permit = &request.permit;
-    let file = format!("{}.betrace", request.name);
+fn load(engine: &Arc<Engine>, text: &Text) -> (Checked, Vec<Arc<Rule>>) {
+    let file = format!("{}.betrace", text.name);
     let compiled = dsl::compile(Source {
         path: Path::new(&file),
-        stem: &request.name,
-        bytes: &request.source,
+        stem: &text.name,
+        bytes: &text.source,
         known: &|_, _| false,
     });
     let mut diagnostics: Vec<DiagnosticView> = compiled
@@ -241,8 +249,8 @@ fn load(engine: &Arc<Engine>, request: &Request) -> (Checked, Vec<Arc<Rule>>) {
         })
         .collect();
     let source = Arc::new(RuleSource {
-        stem: request.name.clone(),
-        text: request.source.to_vec(),
+        stem: text.name.clone(),
+        text: text.source.to_vec(),
     });
     let mut rules = Vec::new();
     for rule in compiled.rules {

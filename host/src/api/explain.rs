@@ -4,16 +4,17 @@
 //! An explanation is compiled when it is asked for, so it counts as a rule that is tried: so many at a time, so long.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Extract};
 use http::StatusCode;
 
 use super::error::{Error, ErrorBody};
-use super::page::{seconds, trace_id};
+use super::page::trace_id;
 use super::rules::unknown;
 use super::state::State;
+use super::work::Permit;
 use crate::engine::Rule;
 use crate::replay::explain::{ExplainError, Explanation, Where, explain as explained};
 
@@ -36,58 +37,19 @@ use crate::replay::explain::{ExplainError, Explanation, Where, explain as explai
 )]
 pub(super) async fn explain(
     Extract(state): Extract<Arc<State>>,
-    Path((id, trace)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Json<Explanation>, Error> {
+    let Path((id, trace)) = path.map_err(|error| Error::bad_request(error.body_text()))?;
     let trace = trace_id(&trace)?;
     let set = state.rules.current();
     let rule = set.rules.iter().find(|rule| rule.id == id).cloned();
     let rule = rule.ok_or_else(|| unknown(&state, &id))?;
-    let Ok(permit) = state.attempts.clone().try_acquire_owned() else {
-        state.counters.attempts_refused.fetch_add(1, Relaxed);
-        return Err(Error::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "busy",
-            format!(
-                "{} rules are being tried or explained, which is the most",
-                state.limits.attempts
-            ),
-        )
-        .help("ask again; `--try-at-once` says how many may be")
-        .retry_after(1));
-    };
-    let asked = state.clone();
-    let task = tokio::task::spawn_blocking(move || {
-        // Held until the work is done, whoever waits.
-        let _permit = permit;
-        explanation(&asked, &rule, trace)
-    });
-    match tokio::time::timeout(state.limits.attempt_timeout, task).await {
-        Ok(Ok(explanation)) => explanation.map(Json).map_err(|error| {
-            Error::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "not_explained",
-                error.to_string(),
-            )
-        }),
-        Ok(Err(_)) => Err(Error::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "failed",
-            "the rule could not be explained",
-        )
-        .help("this is a bug in betrace: please report it with the rule")),
-        Err(_) => {
-            state.counters.attempts_timed_out.fetch_add(1, Relaxed);
-            Err(Error::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "timeout",
-                format!(
-                    "it took longer than {} s",
-                    seconds(state.limits.attempt_timeout)
-                ),
-            )
-            .help("ask again, or raise `--try-timeout`"))
-        }
-    }
+    let work = Permit::take(&state)?;
+    let explained = work.run(move |state, _| explanation(state, &rule, trace));
+    explained.await?.map(Json).map_err(|error| {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Error::new(status, "not_explained", error.to_string())
+    })
 }
 
 fn explanation(state: &State, rule: &Rule, trace: [u8; 16]) -> Result<Explanation, ExplainError> {

@@ -50,3 +50,29 @@ pub(super) async fn readyz(Extract(state): Extract<Arc<State>>) -> (StatusCode, 
         (StatusCode::OK, "ok\n")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use super::super::state::fixture::state;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_host_that_judges_nothing_is_not_ready_and_a_broken_one_not_well() {
+        let (state, router, _trigger) = state(1, 1);
+        let state = Arc::new(state);
+        let ready = || readyz(Extract(state.clone()));
+        assert_eq!(
+            ready().await,
+            (StatusCode::SERVICE_UNAVAILABLE, "no rule is in force\n")
+        );
+        assert_eq!(healthz(Extract(state.clone())).await.0, StatusCode::OK);
+        router.close();
+        assert_eq!(ready().await.1, "stopping\n");
+        state.broken.store(true, Relaxed);
+        assert_eq!(ready().await.1, "a shard's thread has ended\n");
+        let well = healthz(Extract(state.clone())).await;
+        assert_eq!(well.0, StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

@@ -15,9 +15,10 @@ use super::exposition::{self, Exposition, Family, Kind, Samples};
 use super::state::State;
 use crate::assemble::counters::Counters as Assembly;
 use crate::assemble::trace::Completion;
-use crate::engine::{Counts, FaultKind, Rule};
+use crate::engine::{Counts, FaultKind, Rule, manifest};
 use crate::ingest::{Counters, Transport};
 use crate::rules::update::RuleState;
+use crate::signal::Severity;
 
 macro_rules! families {
     ($($name:ident: $kind:ident $text:literal [$($label:literal),*] $help:literal;)*) => {
@@ -59,7 +60,8 @@ families! {
     GENERATION: Gauge "betrace_rules_generation" [] "The rule set in force; it grows with every change.";
     RULES: Gauge "betrace_rules" ["state"] "Rules by state: active, last_good (the file is broken or gone, its last good version is in force), broken (nothing is in force).";
     RELOADS: Counter "betrace_rule_reloads_total" [] "Saves that were looked at and were news.";
-    RELOAD_FAILURES: Counter "betrace_rule_reload_failures_total" [] "Files that were broken when they were looked at.";
+    RELOAD_FAILURES: Counter "betrace_rule_reload_failures_total" [] "Files that were broken, and folders that could not be read, when they were looked at.";
+    RELOADED: Gauge "betrace_rule_last_reload_success_timestamp_seconds" [] "When rule files were last looked at and none of them was wrong, in Unix time.";
     RELOAD_REPORTS_MISSED: Counter "betrace_rule_reload_reports_missed_total" [] "Reports of saves that a terminal was too slow to take.";
     WATCH_OVERFLOWS: Counter "betrace_watch_overflows_total" [] "File system events that were lost, so that all files were looked at.";
     WATCH_UNWATCHED: Counter "betrace_watch_unwatched_folders_total" [] "Folders that no events could be had of; they are looked at from time to time.";
@@ -71,7 +73,7 @@ families! {
     RULE_TOO_LARGE: Counter "betrace_rule_input_too_large_total" ["rule"] "Traces that no instance of a rule has the memory for.";
     RULE_SECONDS: Counter "betrace_rule_cpu_seconds_total" ["rule"] "CPU time of a rule's calls.";
     RULE_INSTANCES: Counter "betrace_rule_instances_total" ["rule"] "Instances made of a rule.";
-    SIGNALS: Counter "betrace_rule_signals_total" ["rule"] "Signals of a rule.";
+    SIGNALS: Counter "betrace_rule_signals_total" ["rule", "severity", "certainty"] "Signals of a rule, by the severity that it had then.";
     SIGNALS_WRITTEN: Counter "betrace_signals_written_total" [] "Signals that the sink has written.";
     SIGNALS_LOST: Counter "betrace_signals_lost_total" [] "Signals that could not be written.";
     RECENT: Gauge "betrace_recent_signals" [] "Signals that the API has at hand.";
@@ -213,6 +215,8 @@ fn rules(state: &State, text: &mut Exposition) {
     let counts = state.book.counts();
     text.family(&RELOADS).count(&[], counts.reloads);
     text.family(&RELOAD_FAILURES).count(&[], counts.failures);
+    text.family(&RELOADED)
+        .sample(&[], counts.succeeded_at as f64 / 1e9);
     text.family(&RELOAD_REPORTS_MISSED)
         .count(&[], counts.missed);
     let watch =
@@ -251,7 +255,20 @@ fn each_rule(state: &State, text: &mut Exposition) {
     each(&RULE_TOO_LARGE, |c| c.input_too_large as f64);
     each(&RULE_SECONDS, |c| c.nanoseconds as f64 / 1e9);
     each(&RULE_INSTANCES, |c| c.instances as f64);
-    each(&SIGNALS, |c| c.signals as f64);
+    let mut signals = text.family(&SIGNALS);
+    for (rule, counts) in &rules {
+        for severity in manifest::Severity::ALL {
+            let counts = counts.signals.of(severity);
+            // Of other severities only what there was before an edit.
+            if severity != rule.manifest.severity && counts == [0, 0] {
+                continue;
+            }
+            let severity = Severity::from(severity).name();
+            for (certainty, count) in ["certain", "unsure"].into_iter().zip(counts) {
+                signals.count(&[&rule.id, severity, certainty], count);
+            }
+        }
+    }
 }
 
 fn signals(state: &State, text: &mut Exposition) {

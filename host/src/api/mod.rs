@@ -9,6 +9,7 @@
 //! stands beside the flow of spans on a thread of its own.
 
 mod attempt;
+mod diff;
 mod error;
 mod explain;
 mod exposition;
@@ -21,6 +22,7 @@ mod signals;
 mod state;
 mod stream;
 mod traces;
+mod work;
 
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use error::{Error, ErrorBody};
+pub use guard::name_of;
 pub use metrics::FAMILIES;
 pub use state::{ApiCounters, ApiLimits, State};
 
@@ -70,7 +73,7 @@ pub fn routes() -> (Router<Arc<State>>, utoipa::openapi::OpenApi) {
         .routes(routes!(signals::list))
         .routes(routes!(stream::stream))
         .routes(routes!(rules::list))
-        .routes(routes!(rules::diff))
+        .routes(routes!(diff::diff))
         .routes(routes!(explain::explain))
         .routes(routes!(traces::get))
         .routes(routes!(attempt::check))

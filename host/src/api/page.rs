@@ -1,7 +1,5 @@
 //! What a list of signals may be asked for: filters, read and checked.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -10,7 +8,7 @@ use crate::config;
 use crate::signal::stamp::rfc3339;
 use crate::signal::{Severity, Signal};
 
-/// Which signals.
+/// Which signals of those that are at hand.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -27,6 +25,19 @@ pub(super) struct Wanted {
     pub(super) limit: Option<usize>,
     /// Where the page before this one ended: its `next`.
     pub(super) before: Option<String>,
+}
+
+/// Which signals of those to come.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Followed {
+    /// Of this rule.
+    rule: Option<String>,
+    /// Of this severity: `info`, `low`, `medium`, `high` or `critical`.
+    severity: Option<String>,
+    /// Of this trace: 32 hexadecimal digits.
+    trace: Option<String>,
 }
 
 /// Filters, as signals are compared with them.
@@ -54,6 +65,24 @@ impl Wanted {
     }
 }
 
+impl Followed {
+    pub(super) fn filter(self) -> Result<Filter, Error> {
+        let Followed {
+            rule,
+            severity,
+            trace,
+        } = self;
+        let wanted = Wanted {
+            rule,
+            severity,
+            trace,
+            ..Wanted::default()
+        };
+        // Without times the present one does not matter.
+        wanted.filter(0)
+    }
+}
+
 impl Filter {
     pub(super) fn takes(&self, signal: &Signal) -> bool {
         self.rule.as_ref().is_none_or(|rule| *rule == signal.rule)
@@ -68,15 +97,6 @@ impl Filter {
                 .since
                 .as_ref()
                 .is_none_or(|since| signal.detected_at >= *since)
-    }
-
-    /// Whether signals before this one can't be wanted: they were detected earlier still.
-    pub(super) fn is_past(&self, signal: &Signal) -> bool {
-        // Workers push in turns, so neighbours may be out of order by as much as a batch takes.
-        const SLACK: usize = "2026-01-01T00:00:0".len();
-        let minute = |text: &str| text.get(..SLACK).map(str::to_owned);
-        let since = self.since.as_ref();
-        since.is_some_and(|since| minute(&signal.detected_at) < minute(since))
     }
 }
 
@@ -136,11 +156,6 @@ fn time(text: &str, now: u64) -> Result<String, Error> {
         Err(Error::bad_request(format!("`{text}` is no time"))
             .help("write a time such as 2026-11-24T10:00:00Z, or how long ago, such as 10m"))
     }
-}
-
-/// Seconds, for headers.
-pub(super) fn seconds(duration: Duration) -> u64 {
-    duration.as_secs().max(1)
 }
 
 #[cfg(test)]

@@ -1,19 +1,17 @@
-//! `GET /api/v1/rules` and what a rule's last change did.
+//! `GET /api/v1/rules`: the rules as they stand, and what they did.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State as Extract};
+use axum::extract::State as Extract;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::{Error, ErrorBody};
+use super::error::Error;
 use super::state::State;
 use crate::engine::Rule;
-use crate::replay::verdict::{ChangeKind, NeverTrue, RuleVerdict, Side};
 use crate::rules::update::{RuleState, RuleStatus};
-use crate::signal::stamp::hex;
-use crate::signal::{Severity, Signal};
+use crate::signal::Severity;
 
 /// The rules as they stand.
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,53 +45,6 @@ struct RuleView {
     seconds: f64,
 }
 
-/// What the last change of a rule did to the traces that were kept then.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Diff {
-    rule: String,
-    change: ChangeKind,
-    /// The version before, and the one that came.
-    before: Option<String>,
-    after: Option<String>,
-    /// Traces that it was tried on.
-    traces: u64,
-    /// Of these, those that had what it needs to be asked.
-    candidates: u64,
-    fires: u64,
-    fired_before: u64,
-    newly: SideView,
-    no_longer: SideView,
-    /// For other reasons.
-    otherwise: SideView,
-    unchanged: u64,
-    /// Traces that a version could not judge.
-    unjudged: u64,
-    fault: Option<String>,
-    unlike: Vec<UnlikeView>,
-    /// Parts of the condition that no trace made true, where it fires on none.
-    never: Vec<NeverTrue>,
-}
-
-/// Traces of one kind.
-#[derive(Debug, Serialize, ToSchema)]
-struct SideView {
-    traces: u64,
-    /// The newest of them.
-    ids: Vec<String>,
-    /// Of the newest.
-    #[schema(value_type = Option<Signal>)]
-    #[serde(serialize_with = "signal")]
-    first: Option<Arc<Signal>>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct UnlikeView {
-    field: String,
-    /// What its values were.
-    was: &'static str,
-    spans: u64,
-}
-
 /// The rules as they stand.
 #[utoipa::path(
     get,
@@ -112,30 +63,6 @@ pub(super) async fn list(Extract(state): Extract<Arc<State>>) -> Json<Rules> {
         generation: set.generation,
         rules,
     })
-}
-
-/// What the last change of a rule did to the traces that were kept then.
-#[utoipa::path(
-    get,
-    path = "/api/v1/rules/{id}/diff",
-    params(("id" = String, Path, description = "The rule's id")),
-    responses(
-        (status = 200, description = "The difference", body = Diff),
-        (status = 404, description = "No such rule, or it did not change", body = ErrorBody),
-    )
-)]
-pub(super) async fn diff(
-    Extract(state): Extract<Arc<State>>,
-    Path(id): Path<String>,
-) -> Result<Json<Diff>, Error> {
-    match state.book.verdict(&id) {
-        Some(verdict) => Ok(Json(Diff::from(&*verdict))),
-        None if is_known(&state, &id) => Err(Error::not_found(format!(
-            "rule `{id}` did not change since the host started"
-        ))
-        .help("save its file; `POST /api/v1/try` tries a rule without saving it")),
-        None => Err(unknown(&state, &id)),
-    }
 }
 
 pub(super) fn is_known(state: &State, id: &str) -> bool {
@@ -189,52 +116,4 @@ fn view(status: &RuleStatus) -> RuleView {
             .map(|fault| fault.to_string()),
         seconds: counts.nanoseconds as f64 / 1e9,
     }
-}
-
-impl From<&RuleVerdict> for Diff {
-    fn from(verdict: &RuleVerdict) -> Diff {
-        let unlike = verdict.unlike.iter().map(|(unlike, spans)| UnlikeView {
-            field: unlike.field.clone(),
-            was: unlike.tag,
-            spans: *spans,
-        });
-        let silence = verdict.silence.as_ref();
-        Diff {
-            rule: verdict.id.clone(),
-            change: verdict.change,
-            before: verdict.before.clone(),
-            after: verdict.after.clone(),
-            traces: verdict.traces,
-            candidates: verdict.candidates,
-            fires: verdict.fires,
-            fired_before: verdict.fired_before,
-            newly: SideView::from(&verdict.newly),
-            no_longer: SideView::from(&verdict.no_longer),
-            otherwise: SideView::from(&verdict.otherwise),
-            unchanged: verdict.unchanged,
-            unjudged: verdict.unjudged,
-            fault: verdict.fault.clone(),
-            unlike: unlike.collect(),
-            never: silence
-                .map(|silence| silence.never.clone())
-                .unwrap_or_default(),
-        }
-    }
-}
-
-impl From<&Side> for SideView {
-    fn from(side: &Side) -> SideView {
-        SideView {
-            traces: side.traces,
-            ids: side.ids.iter().map(|id| hex(id)).collect(),
-            first: side.first.as_ref().map(|first| first.signal.clone()),
-        }
-    }
-}
-
-fn signal<S: serde::Serializer>(
-    signal: &Option<Arc<Signal>>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    signal.as_deref().serialize(serializer)
 }

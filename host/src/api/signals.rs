@@ -58,9 +58,6 @@ pub(super) async fn list(
             break;
         };
         for (number, signal) in batch {
-            if filter.is_past(&signal) {
-                break 'pages;
-            }
             if !filter.takes(&signal) {
                 continue;
             }

@@ -44,6 +44,8 @@ pub struct State {
     pub started: u64,
     /// It listens on loopback, so whoever asks for it by a name is not who it is for.
     pub only_local: bool,
+    /// The name that it was told to listen on, without the port.
+    pub name: Option<String>,
     pub shutdown: Shutdown,
     pub streams: Arc<Semaphore>,
     pub attempts: Arc<Semaphore>,
@@ -114,5 +116,60 @@ impl State {
 
     pub(super) fn is_alive(&self) -> bool {
         !self.broken.load(Relaxed)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod fixture {
+    //! A host of which nothing runs.
+
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::EngineLimits;
+    use crate::ingest::{Budget, Router, Trigger};
+    use crate::replay::ring::RingLimits;
+
+    /// With nothing in it, room for so many attempts and signals, and what stops it.
+    pub(crate) fn state(attempts: usize, signals: usize) -> (State, Router, Trigger) {
+        let limits = EngineLimits::for_workers(1);
+        let engine = Engine::new(limits).map(Arc::new).expect("an engine");
+        let router = Router::new(Vec::new(), Budget::new(1));
+        let (trigger, shutdown) = Shutdown::new();
+        let ring = RingLimits {
+            memory: 0,
+            signalled: 0,
+            turnover: Duration::ZERO,
+            operations: 0,
+        };
+        let state = State {
+            engine,
+            rules: Arc::new(Published::new(Vec::new())),
+            ring: Arc::new(Ring::new(&ring, 1)),
+            recent: Arc::new(Recent::new(signals, usize::MAX, 7)),
+            book: Arc::default(),
+            ingest: router.view(),
+            shards: Vec::new(),
+            asks: Vec::new(),
+            sink: Arc::default(),
+            watch: None,
+            broken: Arc::default(),
+            limits: ApiLimits {
+                streams: 1,
+                body: 1,
+                attempts,
+                attempt_timeout: Duration::from_millis(1),
+            },
+            started: 0,
+            only_local: true,
+            name: None,
+            shutdown,
+            streams: Arc::new(Semaphore::new(1)),
+            attempts: Arc::new(Semaphore::new(attempts)),
+            counters: ApiCounters::default(),
+            api_server: Arc::default(),
+            health_server: Arc::default(),
+        };
+        (state, router, trigger)
     }
 }

@@ -1,24 +1,45 @@
 //! The servers that stand beside the flow: the API, and health and metrics alone.
+//!
+//! They have threads of their own, so that nobody who asks takes the time of spans that come; and they end last, so that a
+//! host that stops can be seen stopping, and streams end with its last signals.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
-use super::Live;
+use super::{Live, address, listen};
 use crate::api::{self, ApiCounters, ApiLimits, State};
+use crate::cli::Failure;
 use crate::config::Config;
-use crate::ingest::{IngestView, Limits, Shutdown};
+use crate::ingest::{IngestView, Limits, Shutdown, Trigger};
 use crate::pipeline::thread::{Clock, Shown};
 use crate::rules::watch::WatchCounters;
 use crate::sinks::stream;
 
-/// None where a server is off.
-pub(super) struct Listeners {
-    pub(super) api: Option<TcpListener>,
-    pub(super) health: Option<TcpListener>,
+/// Threads that answer: one can write a long answer while the other says that the host is well.
+const THREADS: usize = 2;
+
+/// How long answers may take that were begun when all else has ended. Nothing is lost with them.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The sockets, before anything is served. None where a server is off.
+pub(super) struct Bound {
+    runtime: Runtime,
+    api: Option<TcpListener>,
+    health: Option<TcpListener>,
+}
+
+/// The servers as they run.
+pub(super) struct Beside {
+    runtime: Runtime,
+    servers: JoinHandle<()>,
+    trigger: Trigger,
 }
 
 /// What the API sees of the host beside what is live.
@@ -28,11 +49,79 @@ pub(super) struct Seen {
     pub(super) sink: Arc<stream::Counters>,
     pub(super) watch: Option<Arc<WatchCounters>>,
     pub(super) broken: Arc<AtomicBool>,
-    pub(super) shutdown: Shutdown,
-    pub(super) api: Option<SocketAddr>,
 }
 
-pub(super) fn state(config: &Config, live: &Live, seen: Seen) -> Arc<State> {
+impl Bound {
+    pub(super) fn new(config: &Config) -> Result<Bound, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .enable_all()
+            .thread_name("api")
+            .build()
+            .map_err(|error| {
+                Failure::new(format!("can't start the threads of the API: {error}"))
+            })?;
+        Ok(Bound {
+            api: listen(&runtime, api::API, config.api.as_deref())?,
+            health: listen(&runtime, api::HEALTH, config.health.as_deref())?,
+            runtime,
+        })
+    }
+
+    pub(super) fn api(&self) -> Option<SocketAddr> {
+        address(self.api.as_ref())
+    }
+
+    pub(super) fn health(&self) -> Option<SocketAddr> {
+        address(self.health.as_ref())
+    }
+
+    /// Serves until [`Beside::stop`].
+    pub(super) fn serve(self, config: &Config, live: &Live, seen: Seen) -> Beside {
+        let (trigger, shutdown) = Shutdown::new();
+        let state = state(config, live, seen, self.api(), shutdown.clone());
+        let limits = limits(config);
+        let (api, health) = (self.api, self.health);
+        let servers = self.runtime.spawn(async move {
+            let (api_state, api_limits, api_shutdown) =
+                (state.clone(), limits.clone(), shutdown.clone());
+            let api = async {
+                if let Some(listener) = api {
+                    api::serve(listener, api_state, api_limits, api_shutdown).await;
+                }
+            };
+            let health = async {
+                if let Some(listener) = health {
+                    api::serve_health(listener, state, limits, shutdown).await;
+                }
+            };
+            tokio::join!(api, health);
+        });
+        Beside {
+            runtime: self.runtime,
+            servers,
+            trigger,
+        }
+    }
+}
+
+impl Beside {
+    pub(super) fn stop(self) {
+        self.trigger.fire();
+        // A panic of the servers is told by tokio.
+        let _ = self.runtime.block_on(self.servers);
+        // A rule that is being tried ends by itself; nobody waits for it any more.
+        self.runtime.shutdown_background();
+    }
+}
+
+fn state(
+    config: &Config,
+    live: &Live,
+    seen: Seen,
+    api: Option<SocketAddr>,
+    shutdown: Shutdown,
+) -> Arc<State> {
     let semaphore = |most: usize| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
     Arc::new(State {
         engine: live.engine.clone(),
@@ -53,8 +142,12 @@ pub(super) fn state(config: &Config, live: &Live, seen: Seen) -> Arc<State> {
             attempt_timeout: config.try_timeout,
         },
         started: Clock::unix_ns(),
-        only_local: seen.api.is_some_and(|address| address.ip().is_loopback()),
-        shutdown: seen.shutdown,
+        only_local: api.is_some_and(|address| address.ip().is_loopback()),
+        name: config
+            .api
+            .as_deref()
+            .map(|api| api::name_of(api).to_owned()),
+        shutdown,
         streams: semaphore(config.api_streams),
         attempts: semaphore(config.try_at_once),
         counters: ApiCounters::default(),
@@ -64,29 +157,11 @@ pub(super) fn state(config: &Config, live: &Live, seen: Seen) -> Arc<State> {
 }
 
 /// The bounds of each of the servers.
-pub(super) fn limits(config: &Config) -> Limits {
+fn limits(config: &Config) -> Limits {
+    let limits = Limits::from(config);
     Limits {
         connections: config.api_connections,
-        ..Limits::from(config)
+        drain_timeout: limits.drain_timeout.min(GRACE),
+        ..limits
     }
-}
-
-/// Serves until `shutdown`.
-pub(super) async fn serve(
-    listeners: Listeners,
-    state: Arc<State>,
-    limits: Limits,
-    shutdown: Shutdown,
-) {
-    let api = async {
-        if let Some(listener) = listeners.api {
-            api::serve(listener, state.clone(), limits.clone(), shutdown.clone()).await;
-        }
-    };
-    let health = async {
-        if let Some(listener) = listeners.health {
-            api::serve_health(listener, state.clone(), limits.clone(), shutdown.clone()).await;
-        }
-    };
-    tokio::join!(api, health);
 }

@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::fault::{Fault, FaultKind};
+use super::manifest::Severity;
 
 /// Counters of one rule.
 #[derive(Debug, Default)]
@@ -13,7 +14,8 @@ pub struct Counters {
     evaluations: AtomicU64,
     traces: AtomicU64,
     findings: AtomicU64,
-    signals: AtomicU64,
+    /// By severity, as it was then, and certainty.
+    signals: [[AtomicU64; 2]; Severity::ALL.len()],
     faults: [AtomicU64; FaultKind::ALL.len()],
     input_too_large: AtomicU64,
     unjudged: AtomicU64,
@@ -31,7 +33,7 @@ pub struct Counts {
     pub traces: u64,
     pub findings: u64,
     /// Signals made of its findings: one a trace, whichever clauses broke.
-    pub signals: u64,
+    pub signals: Signals,
     /// In the order of [`FaultKind::ALL`].
     pub faults: [u64; FaultKind::ALL.len()],
     /// Traces that no instance of the rule has the memory for. The host's bound, not the rule's fault.
@@ -42,6 +44,26 @@ pub struct Counts {
     pub instances: u64,
     /// CPU time of all that was done for it: columns gathered, calls, findings checked.
     pub nanoseconds: u64,
+}
+
+/// Signals of one rule. A rule that was edited may have had another severity before, under which they stay counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signals {
+    by_severity: [[u64; 2]; Severity::ALL.len()],
+}
+
+impl Signals {
+    /// Of one severity: certain ones, and unsure ones.
+    pub fn of(&self, severity: Severity) -> [u64; 2] {
+        self.by_severity
+            .get(severity as usize)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    pub fn all(&self) -> u64 {
+        self.by_severity.iter().flatten().sum()
+    }
 }
 
 impl Counts {
@@ -62,7 +84,11 @@ impl Counters {
             evaluations: self.evaluations.load(Relaxed),
             traces: self.traces.load(Relaxed),
             findings: self.findings.load(Relaxed),
-            signals: self.signals.load(Relaxed),
+            signals: Signals {
+                by_severity: std::array::from_fn(|severity| {
+                    std::array::from_fn(|sure| self.signals[severity][sure].load(Relaxed))
+                }),
+            },
             faults: std::array::from_fn(|kind| self.faults[kind].load(Relaxed)),
             input_too_large: self.input_too_large.load(Relaxed),
             unjudged: self.unjudged.load(Relaxed),
@@ -95,8 +121,11 @@ impl Counters {
         }
     }
 
-    pub(super) fn signalled(&self, signals: u64) {
-        self.signals.fetch_add(signals, Relaxed);
+    pub(super) fn signalled(&self, severity: Severity, certain: u64, unsure: u64) {
+        if let Some([certainly, maybe]) = self.signals.get(severity as usize) {
+            certainly.fetch_add(certain, Relaxed);
+            maybe.fetch_add(unsure, Relaxed);
+        }
     }
 
     pub(super) fn input_too_large(&self) {
@@ -143,7 +172,22 @@ mod tests {
     }
 
     #[test]
+    fn signals_stay_under_the_severity_that_they_had() {
+        let counters = Counters::default();
+        counters.signalled(Severity::Low, 2, 1);
+        counters.signalled(Severity::Critical, 0, 4);
+        let signals = counters.read().signals;
+        assert_eq!(signals.of(Severity::Low), [2, 1]);
+        assert_eq!(signals.of(Severity::Critical), [0, 4]);
+        assert_eq!(signals.of(Severity::High), [0, 0]);
+        assert_eq!(signals.all(), 7);
+    }
+
+    #[test]
     fn the_order_of_all_is_that_of_the_discriminants() {
+        for (index, severity) in Severity::ALL.into_iter().enumerate() {
+            assert_eq!(severity as usize, index);
+        }
         for (index, kind) in FaultKind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, index);
         }

@@ -51,6 +51,17 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// From the mildest.
+    pub const ALL: [Severity; 5] = [
+        Severity::Info,
+        Severity::Low,
+        Severity::Medium,
+        Severity::High,
+        Severity::Critical,
+    ];
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClauseKind {
     Detect,

@@ -169,8 +169,9 @@ impl Rule {
     }
 
     /// Counts signals that were made of its findings.
-    pub fn signalled(&self, signals: u64) {
-        self.counters.signalled(signals);
+    pub fn signalled(&self, certain: u64, unsure: u64) {
+        let severity = self.manifest.severity;
+        self.counters.signalled(severity, certain, unsure);
     }
 
     pub(super) fn key(&self) -> u64 {

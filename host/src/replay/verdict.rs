@@ -63,7 +63,7 @@ pub struct RuleVerdict {
 }
 
 /// A fact of a rule that does not decide whether it fires.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FactChange {
     /// `severity`, `tags`, `message` or `description`.
     pub fact: &'static str,

@@ -153,6 +153,9 @@ impl Known {
     }
 }
 
+/// A rule's id, where it is known, and what loading it led to.
+type OfRule = (Option<String>, Result<Arc<Rule>, Problem>);
+
 /// What a file gave, in the file's order.
 pub(super) struct OfFile {
     pub(super) path: PathBuf,
@@ -160,7 +163,7 @@ pub(super) struct OfFile {
     /// Of its bytes, where it could be read.
     pub(super) content: Option<blake3::Hash>,
     /// With their ids, where these are known.
-    pub(super) rules: Vec<(Option<String>, Result<Arc<Rule>, Problem>)>,
+    pub(super) rules: Vec<OfRule>,
 }
 
 /// Puts the files' rules together, in the files' order, whoever was loaded first.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::judge::{Context, Found, Unfinished, build};
 use super::rule::{ClauseFacts, RuleFacts};
-use super::{ClauseKind, Emission, Severity};
+use super::{Certainty, ClauseKind, Emission, Severity};
 use crate::assemble::trace::{Requests, Trace};
 use crate::columns::batch::Columns;
 use crate::engine::manifest;
@@ -28,16 +28,20 @@ pub struct Judged<'a, R> {
 pub fn signals<R: Requests>(judged: &Judged<'_, R>, findings: &[Finding], out: &mut Vec<Emission>) {
     let before = out.len();
     draw(judged, findings, out);
-    let mut counts: HashMap<&str, u64> = HashMap::new();
+    let mut counts: HashMap<&str, [u64; 2]> = HashMap::new();
     for emission in out.get(before..).unwrap_or_default() {
-        *counts.entry(&emission.signal.rule).or_default() += 1;
+        let [certain, unsure] = counts.entry(&emission.signal.rule).or_default();
+        match emission.signal.certainty {
+            Certainty::Certain => *certain += 1,
+            Certainty::Unsure => *unsure += 1,
+        }
     }
     let rules: BTreeSet<u32> = findings.iter().map(|finding| finding.rule).collect();
     for rule in rules {
         if let Some(rule) = judged.set.rules.get(rule as usize)
-            && let Some(&signals) = counts.get(rule.id.as_str())
+            && let Some(&[certain, unsure]) = counts.get(rule.id.as_str())
         {
-            rule.signalled(signals);
+            rule.signalled(certain, unsure);
         }
     }
 }

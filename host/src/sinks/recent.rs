@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::signal::{Emission, Signal};
 
-/// Signals that one reader is handed at a time: the lock is held for microseconds.
+/// Signals that one reader is handed at a time, at most: the lock is held for microseconds.
 pub const AT_ONCE: usize = 256;
 
 /// The latest signals.
@@ -95,12 +95,13 @@ impl Recent {
         self.lock().next()
     }
 
-    /// Some signals from number `from` on.
-    pub fn since(&self, from: u64) -> Batch {
+    /// Signals from number `from` on, at most so many.
+    pub fn since(&self, from: u64, most: usize) -> Batch {
         let buffer = self.lock();
         let start = from.max(buffer.first);
-        let skip = usize::try_from(start - buffer.first).unwrap_or(usize::MAX);
-        let signals = buffer.signals.iter().skip(skip).take(AT_ONCE);
+        let begin = buffer.at(start);
+        let end = buffer.signals.len().min(begin + most.min(AT_ONCE));
+        let signals = buffer.signals.range(begin..end);
         Batch {
             signals: (start..)
                 .zip(signals.map(|(signal, _)| signal.clone()))
@@ -112,12 +113,12 @@ impl Recent {
     /// Some signals before number `before`, newest first.
     pub fn before(&self, before: u64) -> Vec<(u64, Arc<Signal>)> {
         let buffer = self.lock();
-        let end = usize::try_from(before.saturating_sub(buffer.first)).unwrap_or(usize::MAX);
-        let numbered = (buffer.first..).zip(&buffer.signals);
-        let mut batch: Vec<(u64, Arc<Signal>)> = numbered
-            .take(end)
-            .skip(end.min(buffer.signals.len()).saturating_sub(AT_ONCE))
-            .map(|(number, (signal, _))| (number, signal.clone()))
+        let end = buffer.at(before);
+        let begin = end.saturating_sub(AT_ONCE);
+        let numbers = (buffer.first + begin as u64)..;
+        let signals = buffer.signals.range(begin..end);
+        let mut batch: Vec<(u64, Arc<Signal>)> = numbers
+            .zip(signals.map(|(signal, _)| signal.clone()))
             .collect();
         batch.reverse();
         batch
@@ -147,6 +148,12 @@ impl Recent {
 impl Buffer {
     fn next(&self) -> u64 {
         self.first + self.signals.len() as u64
+    }
+
+    /// The place of a number, or the end that is nearer to it.
+    fn at(&self, number: u64) -> usize {
+        let place = usize::try_from(number.saturating_sub(self.first));
+        place.map_or(self.signals.len(), |place| place.min(self.signals.len()))
     }
 }
 
@@ -212,15 +219,17 @@ mod tests {
     fn a_reader_goes_on_where_it_was_and_is_told_what_it_missed() {
         let recent = Recent::new(4, usize::MAX, 1);
         recent.push(&batch(3));
-        assert_eq!(numbers(&recent.since(1).signals), [1, 2]);
-        assert_eq!(recent.since(3).signals.len(), 0);
+        assert_eq!(numbers(&recent.since(1, AT_ONCE).signals), [1, 2]);
+        assert_eq!(recent.since(3, AT_ONCE).signals.len(), 0);
         recent.push(&batch(4));
-        let batch = recent.since(1);
+        let batch = recent.since(1, AT_ONCE);
         assert_eq!(
             (batch.missed, numbers(&batch.signals)),
             (2, vec![3, 4, 5, 6])
         );
-        assert_eq!(recent.since(5).missed, 0);
+        assert_eq!(recent.since(5, AT_ONCE).missed, 0);
+        assert_eq!(numbers(&recent.since(3, 2).signals), [3, 4]);
+        assert_eq!(recent.since(u64::MAX, 2).signals.len(), 0);
         assert_eq!(recent.counts().forgotten, 3);
         assert_eq!(recent.next(), 7);
     }

@@ -31,7 +31,7 @@ pub struct Found {
     pub reasons: Reasons,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Clone)]
 pub struct Span {
     pub trace_id: Vec<u8>,
     pub span_id: Vec<u8>,

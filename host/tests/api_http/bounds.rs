@@ -1,0 +1,119 @@
+//! Who is turned away.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use serde_json::json;
+
+use crate::client::{Events, ask, get, start, until};
+use crate::support::PATIENCE;
+
+#[test]
+fn a_page_elsewhere_can_not_read_it_through_a_browser() {
+    let (_folder, serve) = start(&[]);
+    let foreign = ask(
+        &serve.api,
+        "GET",
+        "/api/v1/signals",
+        &[("host", "evil.example:4320")],
+        "",
+    );
+    assert_eq!(
+        (foreign.status, &foreign.json()["error"]["code"]),
+        (403, &json!("foreign_host"))
+    );
+    assert_eq!(
+        ask(
+            &serve.api,
+            "GET",
+            "/api/v1/signals",
+            &[("host", "localhost")],
+            ""
+        )
+        .status,
+        200
+    );
+}
+
+#[test]
+fn a_page_of_another_site_can_not_have_rules_tried() {
+    let (_folder, serve) = start(&[]);
+    for (origin, status) in [
+        ("https://evil.example", 403),
+        ("http://10.0.0.1", 403),
+        ("null", 403),
+        ("http://localhost:3000", 200),
+        ("http://127.0.0.1", 200),
+    ] {
+        let answer = ask(
+            &serve.api,
+            "POST",
+            "/api/v1/check",
+            &[("origin", origin)],
+            "payment.charge_card",
+        );
+        assert_eq!(answer.status, status, "{origin}: {}", answer.text);
+    }
+    let text = get(&serve, "/metrics").text;
+    assert!(
+        text.contains("\nbetrace_api_foreign_requests_total 3\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn connections_are_bounded_and_counted() {
+    let (_folder, serve) = start(&["--api-connections", "1", "--health", "127.0.0.1:0"]);
+    let events = Events::open(&serve, &[]);
+    let mut second = TcpStream::connect(&serve.api).expect("it listens");
+    second.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    // It is closed at once, by an end or by a reset where something was sent.
+    let _ = write!(second, "GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n");
+    let mut nothing = Vec::new();
+    let _ = second.read_to_end(&mut nothing);
+    assert_eq!(nothing, b"");
+    let health = serve
+        .greeting
+        .iter()
+        .find_map(|line| line.strip_prefix("betrace: health and metrics on "))
+        .expect("it says where");
+    let text = ask(health, "GET", "/metrics", &[], "").text;
+    assert!(
+        text.contains("\nbetrace_connections_refused_total{server=\"api\"} 1\n"),
+        "{text}"
+    );
+    drop(events);
+}
+
+#[test]
+fn who_says_nothing_is_left() {
+    let (_folder, serve) = start(&["--header-timeout", "10ms"]);
+    let mut silent = TcpStream::connect(&serve.api).expect("it listens");
+    silent.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut nothing = Vec::new();
+    let _ = silent.read_to_end(&mut nothing);
+    assert_eq!(nothing, b"");
+}
+
+#[test]
+fn bodies_are_bounded_and_methods_told() {
+    let (_folder, serve) = start(&["--api-body", "1KiB"]);
+    let long = "x".repeat(1_025);
+    let answer = ask(&serve.api, "POST", "/api/v1/check", &[], &long);
+    assert_eq!(
+        (answer.status, &answer.json()["error"]["code"]),
+        (413, &json!("too_large"))
+    );
+    let answer = ask(&serve.api, "DELETE", "/api/v1/rules", &[], "");
+    assert_eq!(
+        (answer.status, &answer.json()["error"]["code"]),
+        (405, &json!("method_not_allowed"))
+    );
+    assert!(answer.head.contains("allow: GET,HEAD"), "{}", answer.head);
+    let counted = until(&serve, "/metrics", |answer| {
+        answer
+            .text
+            .contains("betrace_api_requests_total{route=\"/api/v1/check\",status=\"413\"} 1")
+    });
+    assert_eq!(counted.status, 200);
+}

@@ -1,0 +1,169 @@
+//! Metrics, and whether the host is well.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::client::{RULES, ask, charge, get, save, start, until};
+
+#[test]
+fn metrics_are_in_prometheus_format_and_counters_are_there_from_the_start() {
+    let (_folder, serve) = start(&["--health", "127.0.0.1:0"]);
+    let health = serve
+        .greeting
+        .iter()
+        .find_map(|line| line.strip_prefix("betrace: health and metrics on "));
+    let health = health.expect("it says where").to_owned();
+    let before = samples(&get(&serve, "/metrics").text);
+    assert_eq!(
+        before["betrace_rule_signals_total{rule=\"charge-needs-check\",severity=\"critical\",certainty=\"certain\"}"],
+        0.0
+    );
+    assert_eq!(
+        before["betrace_rule_faults_total{rule=\"silent\",kind=\"trap\"}"],
+        0.0
+    );
+    assert_eq!(before["betrace_rules{state=\"active\"}"], 2.0);
+    charge(&serve, 1);
+    serve.signal();
+    let after = samples(&ask(&health, "GET", "/metrics", &[], "").text);
+    for (name, value) in [
+        (
+            "betrace_rule_signals_total{rule=\"charge-needs-check\",severity=\"critical\",certainty=\"certain\"}",
+            1.0,
+        ),
+        ("betrace_otlp_spans_total{transport=\"http\"}", 2.0),
+        ("betrace_traces_completed_total{reason=\"root\"}", 1.0),
+        ("betrace_ring_traces", 1.0),
+    ] {
+        assert_eq!(after[name], value, "{name}");
+    }
+    assert!(after["betrace_rule_cpu_seconds_total{rule=\"charge-needs-check\"}"] > 0.0);
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(ask(&health, "GET", path, &[], "").text, "ok\n");
+        assert_eq!(get(&serve, path).text, "ok\n");
+    }
+    for path in ["/api/v1/signals", "/api/v1/rules", "/api/v1/openapi.json"] {
+        assert_eq!(ask(&health, "GET", path, &[], "").status, 404, "{path}");
+    }
+}
+
+/// Reads the text format strictly: a HELP and a TYPE before the samples of each family, each family and each sample once,
+/// labels as the format quotes them.
+fn samples(text: &str) -> HashMap<String, f64> {
+    let mut samples = HashMap::new();
+    let mut families = HashSet::new();
+    let (mut family, mut kind) = (String::new(), String::new());
+    assert!(text.ends_with('\n'));
+    for line in text.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, help) = help.split_once(' ').expect("a name and a text");
+            assert!(is_name(name) && !help.is_empty(), "{line}");
+            assert!(families.insert(name.to_owned()), "{name} is there twice");
+            (family, kind) = (name.to_owned(), String::new());
+            continue;
+        }
+        if let Some(of) = line.strip_prefix("# TYPE ") {
+            let (name, of) = of.split_once(' ').expect("a name and a type");
+            assert_eq!((name, kind.as_str()), (family.as_str(), ""), "{line}");
+            assert!(["counter", "gauge"].contains(&of), "{line}");
+            assert_eq!(of == "counter", name.ends_with("_total"), "{line}");
+            kind = of.to_owned();
+            continue;
+        }
+        assert!(!kind.is_empty(), "no type before {line}");
+        let (series, value) = line.rsplit_once(' ').expect("a sample");
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        assert_eq!(name, family, "{line}");
+        assert!(are_labels(labels), "{line}");
+        let value: f64 = value.parse().expect("a number");
+        assert!(kind != "counter" || value >= 0.0, "{line}");
+        let known = samples.insert(series.to_owned(), value);
+        assert!(known.is_none(), "{series} is there twice");
+    }
+    samples
+}
+
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// `rule="a\"b",kind="trap"}`, up to the end.
+fn are_labels(mut rest: &str) -> bool {
+    loop {
+        if rest == "}" {
+            return true;
+        }
+        let Some((name, value)) = rest.split_once("=\"") else {
+            return false;
+        };
+        let mut escaped = false;
+        let end = value.char_indices().find(|&(_, c)| {
+            let ends = c == '"' && !escaped;
+            escaped = c == '\\' && !escaped;
+            ends
+        });
+        let Some((end, _)) = end.filter(|_| is_name(name)) else {
+            return false;
+        };
+        rest = &value[end + 1..];
+        rest = rest.strip_prefix(',').unwrap_or(rest);
+    }
+}
+
+#[test]
+fn counters_go_on_when_a_rule_is_edited() {
+    let (folder, serve) = start(&[]);
+    charge(&serve, 1);
+    serve.signal();
+    let before = samples(&get(&serve, "/metrics").text);
+    let reloaded = "betrace_rule_last_reload_success_timestamp_seconds";
+    assert!(before[reloaded] >= before["process_start_time_seconds"] - 60.0);
+    save(folder.path(), &RULES.replace("critical", "low"));
+    until(&serve, "/metrics", |answer| {
+        samples(&answer.text)["betrace_rule_reloads_total"] == 2.0
+    });
+    charge(&serve, 2);
+    serve.signal();
+    let after = samples(&get(&serve, "/metrics").text);
+    let signals = |severity: &str, certainty: &str| {
+        after[&format!(
+            "betrace_rule_signals_total{{rule=\"charge-needs-check\",severity=\"{severity}\",certainty=\"{certainty}\"}}"
+        )]
+    };
+    assert_eq!(
+        (signals("critical", "certain"), signals("low", "certain")),
+        (1.0, 1.0)
+    );
+    assert_eq!(signals("low", "unsure"), 0.0);
+    for name in [
+        "betrace_rule_traces_total{rule=\"charge-needs-check\"}",
+        "betrace_rule_findings_total{rule=\"charge-needs-check\"}",
+    ] {
+        assert_eq!((before[name], after[name]), (1.0, 2.0), "{name}");
+    }
+    assert!(after[reloaded] > before[reloaded]);
+    assert_eq!(after["betrace_rules_generation"], 2.0);
+
+    save(folder.path(), "rule charge-needs-check {");
+    until(&serve, "/metrics", |answer| {
+        samples(&answer.text)["betrace_rule_reload_failures_total"] == 1.0
+    });
+    let broken = samples(&get(&serve, "/metrics").text);
+    assert_eq!(broken[reloaded], after[reloaded]);
+    assert_eq!(broken["betrace_rules{state=\"last_good\"}"], 2.0);
+}
+
+/// Every family of the documentation is served, whatever has happened so far.
+#[test]
+fn every_family_is_there_from_the_start() {
+    let (_folder, serve) = start(&[]);
+    get(&serve, "/readyz");
+    let text = get(&serve, "/metrics").text;
+    samples(&text);
+    let served: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    let known: Vec<&str> = betrace::api::FAMILIES.iter().map(|f| f.name).collect();
+    assert_eq!(served, known);
+}
