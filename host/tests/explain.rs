@@ -125,7 +125,7 @@ fn a_trace_that_is_open_or_not_kept_is_said_to_be_so() {
     };
     let ask = |serve: &Serve| run(&["explain", "text-amount", &id(1), "--api", &serve.api]);
 
-    let serve = start("10m");
+    let serve = start("50s");
     let (code, _, err) = ask(&serve);
     assert_eq!(code, 2);
     assert!(err.contains("still open: 2 spans so far"), "{err}");

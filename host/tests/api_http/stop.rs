@@ -42,7 +42,11 @@ fn a_host_that_stops_says_so_until_it_has_judged_all() {
     upload.write_all(b"{}").expect("it reads");
     let mut answer = String::new();
     upload.read_to_string(&mut answer).expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    // Nothing new is taken, and the client is told to send it to the next host.
+    assert!(
+        answer.starts_with("HTTP/1.1 503 ") && answer.contains("shutting down"),
+        "{answer}"
+    );
     let (_, _, status) = serve.ended();
     assert_eq!(status.code(), Some(0));
 }
