@@ -24,6 +24,9 @@ fn metrics_are_in_prometheus_format_and_counters_are_there_from_the_start() {
     assert_eq!(before["betrace_rules{state=\"active\"}"], 2.0);
     charge(&serve, 1);
     serve.signal();
+    // A shard shows what it counts at the end of its turn, when its signals are out already.
+    let completed = "betrace_traces_completed_total{reason=\"root\"} 1";
+    until(&serve, "/metrics", |answer| answer.text.contains(completed));
     let after = samples(&ask(&health, "GET", "/metrics", &[], "").text);
     for (name, value) in [
         (
