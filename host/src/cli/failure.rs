@@ -83,11 +83,17 @@ pub fn note(text: &str) {
     }
 }
 
-/// Lines to stdout, which is what was asked for: that they can't be written is a failure.
+/// Lines to stdout, which is what was asked for: that they can't be written is a failure. Who has closed it, as `head` does,
+/// has read what they wanted.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     let written = stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush());
-    written.map_err(|error| Failure::new(format!("can't write to stdout: {error}")))
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("can't write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
