@@ -27,23 +27,20 @@ impl Transport {
 }
 
 macro_rules! counters {
-    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Counters of one transport.
         #[derive(Debug, Default)]
         pub struct Counters {
-            $($(#[doc = $doc])* pub(super) $name: Count,)*
+            $($(#[$doc])* pub(super) $name: Count,)*
         }
 
         /// The counters at one moment.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Snapshot {
-            $($(#[doc = $doc])* pub $name: u64,)*
+            $($(#[$doc])* pub $name: u64,)*
         }
 
         impl Counters {
-            /// What it counts, with the words that say so.
-            pub const ALL: &[(&'static str, &'static str)] = &[$((stringify!($name), concat!($($doc,)*)),)*];
-
             pub fn snapshot(&self) -> Snapshot {
                 Snapshot { $($name: self.$name.get(),)* }
             }

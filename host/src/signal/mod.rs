@@ -180,24 +180,11 @@ impl ClauseKind {
     }
 }
 
-/// A completion in the word that signals and counters use.
-pub fn completion_word(completion: Completion) -> &'static str {
-    match completion {
-        Completion::Root => "root",
-        Completion::Idle => "idle",
-        Completion::MaxAge => "max_age",
-        Completion::SpanCap => "span_cap",
-        Completion::ByteCap => "byte_cap",
-        Completion::Evicted => "evicted",
-        Completion::Drained => "drained",
-    }
-}
-
 fn completion_name<S: Serializer>(
     completion: &Completion,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(completion_word(*completion))
+    serializer.serialize_str(completion.name())
 }
 
 fn is_zero(n: &u64) -> bool {

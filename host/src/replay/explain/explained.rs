@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::assemble::shard::Whereabouts;
 use crate::engine::Rule;
 use crate::signal::stamp::hex;
-use crate::signal::{Certainty, Evidence, completion_word};
+use crate::signal::{Certainty, Evidence};
 
 /// What a rule makes of a trace, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -223,7 +223,7 @@ impl From<Option<Whereabouts>> for Where {
                 late,
                 ago,
             }) => Where::Judged {
-                completion: completion_word(completion).to_owned(),
+                completion: completion.name().to_owned(),
                 generation,
                 late,
                 ago_ns: ns(ago),

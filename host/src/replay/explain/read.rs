@@ -15,7 +15,7 @@ use crate::engine::explain::{Answer, Part, PartKind};
 use crate::engine::{Finding, Rule, RuleSet};
 use crate::replay::kept::{Kept, KeptBatch};
 use crate::signal::evidence::{Spot, evidence};
-use crate::signal::{Evidence, Signal, completion_word};
+use crate::signal::{Evidence, Signal};
 
 /// Parts that are listed: a rule of more is read in its file.
 pub(super) const PARTS: usize = 512;
@@ -127,7 +127,7 @@ impl Reading<'_> {
             root_name: kept.root_name.as_deref().map(str::to_owned),
             spans: kept.spans.len() as u64,
             extent_ns: ends.max().unwrap_or(0),
-            completion: completion_word(kept.completion).to_owned(),
+            completion: kept.completion.name().to_owned(),
             missing_parents: kept.missing_parents,
             dropped: kept.dropped,
             generation: kept.generation,
