@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::kept::Kept;
+use crate::sinks::text::{grouped, many};
 
 /// What kept traces cover of the traffic.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -47,33 +48,14 @@ impl Coverage {
         let Some(oldest) = self.oldest_unix_ns else {
             return "no trace yet".to_owned();
         };
-        let traces = if self.traces == 1 { "trace" } else { "traces" };
-        let operations = if self.operations_seen == 1 {
-            "root operation"
-        } else {
-            "root operations"
-        };
         format!(
-            "{} {traces} of the last {}, {} of {} {operations}",
-            grouped(self.traces),
+            "{} of the last {}, {} of {}",
+            many(self.traces, "trace"),
             span_of_time(now_unix_ns.saturating_sub(oldest)),
             grouped(self.operations),
-            grouped(self.operations_seen)
+            many(self.operations_seen, "root operation")
         )
     }
-}
-
-/// `4812` as `4,812`.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// A time in the unit that one would say it in, rounded up: nobody says "the last 0 min".
@@ -108,7 +90,5 @@ mod tests {
         let times = [1, 1_500_000_000, 2 * minute, 2 * minute + 1, 121 * minute];
         let words = times.map(span_of_time);
         assert_eq!(words, ["1 s", "2 s", "2 min", "3 min", "3 h"]);
-        let numbers = [0, 999, 1_000, 1_234_567].map(grouped);
-        assert_eq!(numbers, ["0", "999", "1,000", "1,234,567"]);
     }
 }

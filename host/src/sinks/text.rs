@@ -66,6 +66,11 @@ pub fn counted(n: u64, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
+/// `1 span`, `4,812 spans`.
+pub fn many(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(n), if n == 1 { "" } else { "s" })
+}
+
 /// `4,812`: digits in groups, for numbers that are read at a glance.
 pub fn grouped(n: u64) -> String {
     let digits = n.to_string();

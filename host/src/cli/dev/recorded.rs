@@ -10,7 +10,7 @@ use crate::pipeline::thread::Clock;
 use crate::replay::input::{InputError, Source};
 use crate::replay::recorded::Recorder;
 use crate::replay::ring::Ring;
-use crate::sinks::text::{clean, counted, grouped};
+use crate::sinks::text::{clean, counted, grouped, many};
 
 /// Columns of a file's name.
 const NAME: usize = 60;
@@ -41,9 +41,9 @@ pub(super) fn fill(
         .map(|path| path.display().to_string())
         .collect();
     let mut lines = vec![format!(
-        "{} traces of {} spans in {}",
-        grouped(recorded.traces),
-        grouped(recorded.spans),
+        "{} of {} in {}",
+        many(recorded.traces, "trace"),
+        many(recorded.spans, "span"),
         clean(&names.join(", "), NAME)
     )];
     let kept = ring.counters().traces;

@@ -256,7 +256,7 @@ fn a_mended_save_tells_of_its_change() {
     insta::assert_snapshot!(render_with(&report, &[path], &[]), @"
     ── 16:26:40 UTC  rules/payments.betrace is mended ─────── live after 6.20 ms, verdict after 21.4 ms
     payment-fraud-check fires on 12 of 4,812 traces, as before
-    over 4,812 traces (96,240 spans) of the last 9 min, 31 of 31 root operations
+    over 4,812 traces of the last 9 min, 31 of 31 root operations
     ");
 }
 
@@ -277,7 +277,7 @@ fn a_removed_rule_says_what_it_found() {
     insta::assert_snapshot!(render(&report), @"
     ── 16:26:40 UTC  rules/payments.betrace is gone ───────── live after 6.20 ms, verdict after 21.4 ms
     payment-fraud-check is removed; it fired on 12 of 4,812 traces
-    over 4,812 traces (96,240 spans) of the last 9 min, 31 of 31 root operations
+    over 4,812 traces of the last 9 min, 31 of 31 root operations
     ");
 }
 
@@ -338,7 +338,7 @@ fn a_rule_that_no_trace_can_concern_says_what_is_absent() {
     ── 16:26:40 UTC  rules/payments.betrace ───────────────── live after 6.20 ms, verdict after 21.4 ms
     payment-fraud-check is new and fires on none of 4,812 traces
       no trace has a span `payment.charge`
-    over 4,812 traces (96,240 spans) of the last 9 min, 31 of 31 root operations
+    over 4,812 traces of the last 9 min, 31 of 31 root operations
     ");
 }
 
@@ -355,7 +355,7 @@ fn a_rule_that_faults_says_what_it_did_not_judge() {
     ── 16:26:40 UTC  rules/slow.wasm ──────────────────────── live after 6.20 ms, verdict after 21.4 ms
     slow is new and judged no trace
       warning: no verdict on 4,812 traces: it took longer than 50 ms
-    over 4,812 traces (96,240 spans) of the last 9 min, 31 of 31 root operations
+    over 4,812 traces of the last 9 min, 31 of 31 root operations
     ");
 }
 
@@ -447,7 +447,7 @@ fn what_signals_say_may_change_and_their_traces_not() {
     pay fires on 12 of 4,812 traces, as before
       severity: medium → critical
       message: charged → charged twice
-    over 4,812 traces (96,240 spans) of the last 9 min, 31 of 31 root operations
+    over 4,812 traces of the last 9 min, 31 of 31 root operations
     ");
 }
 

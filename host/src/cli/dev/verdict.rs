@@ -12,7 +12,7 @@ use crate::replay::verdict::{ChangeKind, Nearest, RuleVerdict, Side, Silence, Ve
 use crate::signal::stamp::hex;
 use crate::signal::{Certainty, Emission, Signal};
 use crate::sinks::paint::Style;
-use crate::sinks::text::{clean, column, counted, grouped, width};
+use crate::sinks::text::{clean, column, counted, grouped, many, width};
 use crate::sinks::waterfall;
 
 /// Rules that are told in full.
@@ -375,27 +375,7 @@ fn changed(rule: &RuleVerdict) -> u64 {
 fn coverage(coverage: &Coverage, report: &SaveReport) -> String {
     let after = u64::try_from(report.verdict_after.as_nanos()).unwrap_or(u64::MAX);
     let now = report.saved_at.saturating_add(after);
-    let since = coverage
-        .oldest_unix_ns
-        .map(|oldest| format!(" of the last {}", age(now.saturating_sub(oldest))))
-        .unwrap_or_default();
-    format!(
-        "over {} ({} spans){since}, {} of {} root operations",
-        traces(coverage.traces),
-        grouped(coverage.spans),
-        grouped(coverage.operations),
-        grouped(coverage.operations_seen)
-    )
-}
-
-/// `48 s`, `9 min`, `3 h`: rounded up, so that everything is within it.
-fn age(ns: u64) -> String {
-    let seconds = ns.div_ceil(1_000_000_000).max(1);
-    match seconds {
-        0..=90 => format!("{seconds} s"),
-        91..=5_400 => format!("{} min", seconds.div_ceil(60)),
-        _ => format!("{} h", seconds.div_ceil(3_600)),
-    }
+    format!("over {}", coverage.sentence(now))
 }
 
 fn of(count: u64, all: u64) -> String {
@@ -406,8 +386,7 @@ fn of(count: u64, all: u64) -> String {
 }
 
 fn traces(count: u64) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} trace{plural}", grouped(count))
+    many(count, "trace")
 }
 
 fn one_line(text: &str) -> String {
