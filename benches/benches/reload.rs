@@ -33,6 +33,10 @@ const EDITS: usize = 100;
 const WARM_UP: usize = 10;
 
 fn main() {
+    // `load` alone, where that is asked for.
+    if std::env::args().any(|argument| argument == "load") {
+        return under_load();
+    }
     println!("a save by rename, {EDITS} edits, {TRACES} kept traces of 20 spans; milliseconds");
     println!(
         "{:44} {:>24} {:>24}",
@@ -168,7 +172,8 @@ impl Desk {
         let live = started.elapsed();
         let report = self.reports.recv().expect("the host lives");
         let verdict = report.verdict.as_ref().expect("it changed a rule");
-        assert_eq!(verdict.coverage.traces as usize, TRACES);
+        // More, where traffic flows.
+        assert!(verdict.coverage.traces as usize >= TRACES);
         (live, started.elapsed())
     }
 }
