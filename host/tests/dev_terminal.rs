@@ -188,7 +188,7 @@ fn each_save_is_answered_on_the_screen() {
     );
     let first = terminal.shows(&[
         "example is new and fires on 2 of 3 traces",
-        "1 of 1 root operations",
+        "1 of 1 root operation",
     ]);
     assert!(
         first.contains("rules/example.betrace is written, for you to edit"),
@@ -204,7 +204,7 @@ fn each_save_is_answered_on_the_screen() {
     let saved = save(&path, &example.replace("amount > 1000", "amount > 100"));
     let after = terminal.shows(&[
         "example fires on 3 of 3 traces (before: 2)",
-        "1 of 1 root operations",
+        "1 of 1 root operation",
     ]);
     let (_, block) = after.rsplit_once("── ").expect("a headline");
     for text in [
