@@ -24,6 +24,8 @@ pub struct Rule {
     pub settings: Vec<Setting>,
     /// `detect`, `expect`, `when`, `always`, `never` and bare conditions.
     pub bodies: Vec<Body>,
+    /// Passed over, since the caller has it: it has no settings and no bodies here.
+    pub known: bool,
     /// As [`File::broken`].
     pub broken: bool,
 }

@@ -33,6 +33,7 @@ impl Checker<'_, '_> {
         self.distinct_ids(file);
         file.rules
             .iter()
+            .filter(|rule| !rule.known)
             .filter_map(|rule| self.rule(rule, stem))
             .collect()
     }

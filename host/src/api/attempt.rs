@@ -238,7 +238,7 @@ fn load(engine: &Arc<Engine>, text: &Text) -> (Checked, Vec<Arc<Rule>>) {
         path: Path::new(&file),
         stem: &text.name,
         bytes: &text.source,
-        known: &|_, _| false,
+        known: &|_, _| betrace_dsl::Known::No,
     });
     let mut diagnostics: Vec<DiagnosticView> = compiled
         .messages
@@ -251,6 +251,7 @@ fn load(engine: &Arc<Engine>, text: &Text) -> (Checked, Vec<Arc<Rule>>) {
     let source = Arc::new(RuleSource {
         stem: text.name.clone(),
         text: text.source.to_vec(),
+        clean: compiled.messages.is_empty(),
     });
     let mut rules = Vec::new();
     for rule in compiled.rules {

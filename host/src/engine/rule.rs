@@ -51,6 +51,8 @@ pub struct RuleSource {
     pub stem: String,
     /// The rule alone, as a file of that name would hold it: of a file with a thousand rules none keeps the other ones'.
     pub text: Vec<u8>,
+    /// Whether its compiler had nothing to say of it.
+    pub clean: bool,
 }
 
 /// Why a component is no rule.

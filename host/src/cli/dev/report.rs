@@ -52,7 +52,7 @@ pub(super) fn block(report: &SaveReport, context: &Context<'_>) -> String {
     if report.number == START {
         start(&mut page, report);
     } else {
-        gone(&mut page, report);
+        leaving(&mut page, report);
     }
     match &report.verdict {
         Some(found) => verdict::write(&mut page, found, report, context),
@@ -239,15 +239,14 @@ fn start(page: &mut Page, report: &SaveReport) {
     }
 }
 
-/// Rules that wait to be withdrawn, as their file is gone.
-fn gone(page: &mut Page, report: &SaveReport) {
-    let removed = report.update.files.iter().filter(|file| file.removed);
-    let kept: Vec<&str> = removed
-        .flat_map(|file| file.kept.iter().map(String::as_str))
-        .collect();
-    if !kept.is_empty() {
-        let text = format!("still in force: {}", kept.join(", "));
-        page.text(0, Style::Faint, &text, NAME_LINES);
+/// Rules that wait to be withdrawn, as their file does not give them any more.
+fn leaving(page: &mut Page, report: &SaveReport) {
+    for file in &report.update.files {
+        if !file.leaving.is_empty() {
+            let ids = file.leaving.join(", ");
+            let text = format!("gone from this file, and withdrawn in a moment unless back: {ids}");
+            page.text(0, Style::Doubtful, &text, NAME_LINES);
+        }
     }
 }
 
@@ -255,8 +254,9 @@ fn gone(page: &mut Page, report: &SaveReport) {
 fn unjudged(page: &mut Page, report: &SaveReport) {
     let changes = &report.update.changes;
     if changes.is_empty() {
-        if report.update.files.iter().all(|file| !is_broken(file)) && report.update.paths.is_empty()
-        {
+        let files = &report.update.files;
+        let as_before = |file: &FileReport| !is_broken(file) && file.leaving.is_empty();
+        if files.iter().all(as_before) && report.update.paths.is_empty() {
             let text = "nothing changes: the rules are what they were";
             page.text(0, Style::Faint, text, NAME_LINES);
         }

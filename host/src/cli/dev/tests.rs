@@ -74,13 +74,7 @@ fn report(files: Vec<FileReport>, verdict: Option<Verdict>) -> SaveReport {
 }
 
 fn file(path: &str) -> FileReport {
-    FileReport {
-        path: path.into(),
-        problems: Vec::new(),
-        warnings: Vec::new(),
-        kept: Vec::new(),
-        removed: false,
-    }
+    FileReport::of(Path::new(path))
 }
 
 /// A rule that judged 4,812 traces and fired on none.
@@ -164,7 +158,7 @@ fn problem(path: &str, source: &str) -> Problem {
         path: Path::new(path),
         stem: "payments",
         bytes: source.as_bytes(),
-        known: &|_, _| false,
+        known: &|_, _| betrace_dsl::Known::No,
     });
     let texts: Vec<String> = compiled.messages.into_iter().map(|m| m.text).collect();
     Problem::Source {
@@ -492,6 +486,7 @@ fn hostile_names_stay_harmless_and_in_their_columns() {
     let mut report = report(
         vec![FileReport {
             kept: vec![evil.clone()],
+            leaving: vec![evil.clone()],
             removed: true,
             ..file(&evil)
         }],

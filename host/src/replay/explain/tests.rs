@@ -36,6 +36,7 @@ fn rule(engine: &Engine, source: &str) -> Arc<Rule> {
     let source = RuleSource {
         stem: "rule".to_owned(),
         text: source.as_bytes().to_vec(),
+        clean: true,
     };
     Arc::new(rule.in_force(None, Some(&Arc::new(source))))
 }
