@@ -19,6 +19,7 @@ use crate::engine::{Counts, FaultKind, Rule, manifest};
 use crate::ingest::{Counters, Transport};
 use crate::rules::update::RuleState;
 use crate::signal::Severity;
+use crate::telemetry::traces::Counters as Counted;
 
 macro_rules! families {
     ($($name:ident: $kind:ident $text:literal [$($label:literal),*] $help:literal;)*) => {
@@ -43,6 +44,7 @@ families! {
     REJECTED: Counter "betrace_otlp_rejected_spans_total" ["transport"] "Spans left out of acknowledged requests, as their ids can't be used.";
     REFUSED: Counter "betrace_otlp_refused_requests_total" ["transport", "reason"] "Requests that were not taken: malformed, too_large, unsupported, overload, timeouts, closed, aborted.";
     CONNECTIONS: Counter "betrace_connections_total" ["server"] "Connections accepted.";
+    CONNECTIONS_TIMED_OUT: Counter "betrace_connections_timed_out_total" ["server", "reason"] "Connections closed because the first bytes of a request (silent, see `header-timeout`), or else the rest of its headers, the next request or any sign of life (idle, see `connection-idle`) took too long.";
     CONNECTIONS_REFUSED: Counter "betrace_connections_refused_total" ["server"] "Connections closed at once, because as many as allowed were open.";
     ACCEPT_ERRORS: Counter "betrace_accept_errors_total" ["server"] "Times that a connection could not be accepted, such as for want of file descriptors.";
     IN_FLIGHT: Gauge "betrace_in_flight_bytes" [] "Bytes of requests that no worker has taken yet.";
@@ -87,6 +89,8 @@ families! {
     RING_TOO_LARGE: Counter "betrace_ring_too_large_total" [] "Of these, those larger than all that it may hold.";
     RING_EVICTED: Counter "betrace_ring_evicted_total" [] "Kept traces that went for others.";
     RING_OTHERS: Counter "betrace_ring_other_operations_total" [] "Traces of root operations beyond those that are sampled apart.";
+    OWN_SPANS: Counter "betrace_own_spans_total" ["outcome"] "The host's own spans, where `traces-endpoint` says that they are sent: sent, failed (the endpoint did not take them), dropped (more than `traces-queue` waited).";
+    OWN_SPANS_WAITING: Gauge "betrace_own_spans_waiting" [] "Own spans in the queue or on their way.";
     API_REQUESTS: Counter "betrace_api_requests_total" ["route", "status"] "Requests to the API.";
     API_FOREIGN: Counter "betrace_api_foreign_requests_total" [] "Requests to the API for a host name that is not this one.";
     API_STREAMS: Gauge "betrace_api_streams" [] "Streams of signals that are open.";
@@ -117,6 +121,7 @@ fn write(state: &State) -> String {
     each_rule(state, &mut text);
     signals(state, &mut text);
     ring(state, &mut text);
+    own_spans(state, &mut text);
     api(state, &mut text);
     text.finish()
 }
@@ -163,6 +168,18 @@ fn ingest(state: &State, text: &mut Exposition) {
         }
     };
     each(&CONNECTIONS, |s| s.connections);
+    let mut timed_out = text.family(&CONNECTIONS_TIMED_OUT);
+    for (name, counters) in servers {
+        let snapshot = counters.snapshot();
+        timed_out.count(&[name, "silent"], snapshot.connections_silent);
+        timed_out.count(&[name, "idle"], snapshot.connections_idle);
+    }
+    let mut each = |family: &'static Family, of: fn(&crate::ingest::Snapshot) -> u64| {
+        let mut samples = text.family(family);
+        for (name, counters) in servers {
+            samples.count(&[name], of(&counters.snapshot()));
+        }
+    };
     each(&CONNECTIONS_REFUSED, |s| s.connections_refused);
     each(&ACCEPT_ERRORS, |s| s.accept_errors);
     text.family(&IN_FLIGHT)
@@ -291,6 +308,16 @@ fn ring(state: &State, text: &mut Exposition) {
     text.family(&RING_TOO_LARGE).count(&[], ring.too_large);
     text.family(&RING_EVICTED).count(&[], ring.evicted);
     text.family(&RING_OTHERS).count(&[], ring.other_operations);
+}
+
+fn own_spans(state: &State, text: &mut Exposition) {
+    let counters = state.own_spans.as_deref();
+    let counts = counters.map_or_else(Default::default, Counted::counts);
+    let mut outcomes = text.family(&OWN_SPANS);
+    outcomes.count(&["sent"], counts.sent);
+    outcomes.count(&["failed"], counts.failed);
+    outcomes.count(&["dropped"], counts.dropped);
+    text.family(&OWN_SPANS_WAITING).count(&[], counts.waiting);
 }
 
 fn api(state: &State, text: &mut Exposition) {

@@ -93,6 +93,26 @@ fn who_says_nothing_is_left() {
     let mut nothing = Vec::new();
     let _ = silent.read_to_end(&mut nothing);
     assert_eq!(nothing, b"");
+    let counted = "betrace_connections_timed_out_total{server=\"api\",reason=\"silent\"} 1";
+    until(&serve, "/metrics", |answer| answer.text.contains(counted));
+}
+
+/// A request that never ends its headers, and one that is never followed by another.
+#[test]
+fn who_says_nothing_more_is_left() {
+    let (_folder, serve) = start(&["--connection-idle", "50ms"]);
+    for begun in [
+        "GET /readyz HTTP/1.1\r\nhost: localhost\r\nx-slow: ",
+        "GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n",
+    ] {
+        let mut slow = TcpStream::connect(&serve.api).expect("it listens");
+        slow.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        slow.write_all(begun.as_bytes()).expect("it reads");
+        let mut answer = Vec::new();
+        let _ = slow.read_to_end(&mut answer);
+    }
+    let counted = "betrace_connections_timed_out_total{server=\"api\",reason=\"idle\"} 2";
+    until(&serve, "/metrics", |answer| answer.text.contains(counted));
 }
 
 #[test]
