@@ -54,8 +54,10 @@ pub(super) async fn explain(
 
 fn explanation(state: &State, rule: &Rule, trace: [u8; 16]) -> Result<Explanation, ExplainError> {
     // Where it is comes first: a trace that is judged between the two looks is then found in the second.
-    let whereabouts = Where::from(state.whereabouts(trace));
-    let explained = match state.ring.get(&trace) {
+    let whereabouts = state.whereabouts(trace);
+    let kept = state.ring.get(&trace);
+    let whereabouts = Where::of(whereabouts, kept.is_some());
+    let explained = match kept {
         Some(kept) => Some(explained(&state.engine, rule, &kept)?),
         None => None,
     };
