@@ -4,6 +4,7 @@
 //! An explanation is compiled when it is asked for, so it counts as a rule that is tried: so many at a time, so long.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -47,6 +48,7 @@ pub(super) async fn explain(
     let work = Permit::take(&state)?;
     let explained = work.run(move |state, _| explanation(state, &rule, trace));
     explained.await?.map(Json).map_err(|error| {
+        state.counters.explanations_failed.fetch_add(1, Relaxed);
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         Error::new(status, "not_explained", error.to_string())
     })

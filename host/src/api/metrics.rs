@@ -67,6 +67,7 @@ families! {
     RELOAD_REPORTS_MISSED: Counter "betrace_rule_reload_reports_missed_total" [] "Reports of saves that a terminal was too slow to take.";
     WATCH_OVERFLOWS: Counter "betrace_watch_overflows_total" [] "File system events that were lost, so that all files were looked at.";
     WATCH_UNWATCHED: Counter "betrace_watch_unwatched_folders_total" [] "Folders that no events could be had of; they are looked at from time to time.";
+    WATCH_HELD_OPEN: Counter "betrace_watch_held_open_files_total" [] "Files that were taken as they were, as they had stood still for `held-open` and their close had not come.";
     RULE_EVALUATIONS: Counter "betrace_rule_evaluations_total" ["rule"] "Calls of a rule.";
     RULE_TRACES: Counter "betrace_rule_traces_total" ["rule"] "Traces that a rule was asked about.";
     RULE_FINDINGS: Counter "betrace_rule_findings_total" ["rule"] "Broken clauses that a rule found.";
@@ -98,6 +99,7 @@ families! {
     API_STREAMS_MISSED: Counter "betrace_api_streams_missed_total" [] "Signals that streams did not show, as their readers were too slow.";
     API_TRIES_REFUSED: Counter "betrace_api_tries_refused_total" [] "Rules to check or try that were refused, because as many as allowed were being tried.";
     API_TRIES_TIMED_OUT: Counter "betrace_api_tries_timed_out_total" [] "Rules to check or try that took too long.";
+    API_EXPLANATIONS_FAILED: Counter "betrace_api_explanations_failed_total" [] "Explanations that could not be made, as the rule has too many parts or its explanation met a bound of the sandbox.";
 }
 
 /// Everything that the host counts, in Prometheus' text format.
@@ -242,6 +244,8 @@ fn rules(state: &State, text: &mut Exposition) {
     text.family(&WATCH_OVERFLOWS).count(&[], overflows);
     let unwatched = watch(|watch| watch.unwatched.load(Relaxed));
     text.family(&WATCH_UNWATCHED).count(&[], unwatched);
+    let held_open = watch(|watch| watch.held_open.load(Relaxed));
+    text.family(&WATCH_HELD_OPEN).count(&[], held_open);
 }
 
 fn each_rule(state: &State, text: &mut Exposition) {
@@ -338,6 +342,8 @@ fn api(state: &State, text: &mut Exposition) {
     text.family(&API_TRIES_REFUSED).count(&[], refused);
     let timed_out = counters.attempts_timed_out.load(Relaxed);
     text.family(&API_TRIES_TIMED_OUT).count(&[], timed_out);
+    let failed = counters.explanations_failed.load(Relaxed);
+    text.family(&API_EXPLANATIONS_FAILED).count(&[], failed);
 }
 
 #[cfg(test)]

@@ -78,6 +78,8 @@ pub struct ApiCounters {
     pub streams_missed: AtomicU64,
     pub attempts_refused: AtomicU64,
     pub attempts_timed_out: AtomicU64,
+    /// Explanations that could not be made, such as of a rule with too many parts.
+    pub explanations_failed: AtomicU64,
 }
 
 impl ApiCounters {

@@ -402,6 +402,16 @@ pub const SETTINGS: &[Setting] = &[
         "how long a rule has to be gone from all files before it is out of force; editors take files away for a moment",
     ),
     live(
+        "held-open",
+        Kind::Duration {
+            least: 10,
+            most: HOUR,
+        },
+        "10s",
+        "how long a file that is open for writing has to stand still to be taken as it is, though its close did not come; \
+         programs that write in place pause for less",
+    ),
+    live(
         "ring-memory",
         Kind::Size {
             least: 0,
