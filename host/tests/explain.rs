@@ -136,11 +136,85 @@ fn a_trace_that_is_open_or_not_kept_is_said_to_be_so() {
     let (code, _, err) = ask(&serve);
     assert_eq!(code, 2);
     assert!(
-        err.contains("was judged") && err.contains("not kept any more"),
+        err.contains("was judged") && err.contains("never kept, as `ring-memory` is 0"),
         "{err}"
     );
-    assert!(err.contains("--ring-memory"), "{err}");
+    assert!(err.contains("set `ring-memory`"), "{err}");
     serve.terminate();
+}
+
+/// Traces come, each asked for once it is judged, until one is `wanted` in the ring; the first is asked for again after each.
+fn until_one_is(wanted: &str, bounds: &[&str], again: bool) -> (String, String) {
+    let folder = folder();
+    let rules = path(folder.path());
+    let general = ["--rules", rules, "--settle", "1ms", "--workers", "1"];
+    let serve = Serve::start(&[&general[..], bounds].concat());
+    for trace in 1..1_000 {
+        let request = charge(trace, json!({"intValue": "1500"}));
+        serve.post("application/json", request.to_string().as_bytes());
+        serve.signal();
+        let asked = if again { 1 } else { trace };
+        let ask = |more: &[&str]| {
+            let asked = id(asked);
+            let arguments = ["explain", "text-amount", &asked, "--api", &serve.api];
+            run(&[&arguments[..], more].concat())
+        };
+        let (_, out, _) = ask(&["--json"]);
+        let explanation: Value = serde_json::from_str(&out).expect("JSON");
+        let whereabouts = &explanation["whereabouts"];
+        assert_eq!(whereabouts["state"], json!("judged"), "{out}");
+        let is_there = !explanation["explained"].is_null();
+        assert_eq!(is_there, whereabouts["ring"] == json!("kept"), "{out}");
+        if whereabouts["ring"] == json!(wanted) {
+            let (code, out, err) = ask(&[]);
+            assert_eq!(code, 2, "{out}{err}");
+            let trace = format!("http://{}/api/v1/traces/{}", serve.api, id(asked));
+            let agent = ureq::Agent::config_builder()
+                .http_status_as_error(false)
+                .build()
+                .new_agent();
+            let answer = agent.get(&trace).call().expect("an answer");
+            assert_eq!(answer.status(), 404);
+            let answer = answer.into_body().read_to_string().expect("text");
+            serve.terminate();
+            return (err, answer);
+        }
+    }
+    panic!("no trace is {wanted}");
+}
+
+#[test]
+fn a_trace_that_was_evicted_is_told_from_one_that_was_never_kept() {
+    let apart = ["--ring-signalled", "0", "--ring-memory"];
+    for (wanted, bounds, again, words, what_to_do) in [
+        (
+            "evicted",
+            &["16KiB", "--ring-turnover", "0ms"][..],
+            true,
+            "its spans were kept, and went for those of newer traces",
+            "raise `ring-memory`",
+        ),
+        (
+            "skipped",
+            &["16KiB", "--ring-turnover", "24h"],
+            false,
+            "never kept: so many traces came",
+            "lower `ring-turnover`",
+        ),
+        (
+            "too_large",
+            &["1KiB"],
+            false,
+            "never kept: it is larger than all that the ring may hold",
+            "raise `ring-memory`",
+        ),
+    ] {
+        let (said, answered) = until_one_is(wanted, &[&apart[..], bounds].concat(), again);
+        for text in [&said, &answered] {
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(text.contains(words) && text.contains(what_to_do), "{text}");
+        }
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! An explanation is compiled when it is asked for, so it counts as a rule that is tried: so many at a time, so long.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -47,6 +48,7 @@ pub(super) async fn explain(
     let work = Permit::take(&state)?;
     let explained = work.run(move |state, _| explanation(state, &rule, trace));
     explained.await?.map(Json).map_err(|error| {
+        state.counters.explanations_failed.fetch_add(1, Relaxed);
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         Error::new(status, "not_explained", error.to_string())
     })
@@ -54,8 +56,10 @@ pub(super) async fn explain(
 
 fn explanation(state: &State, rule: &Rule, trace: [u8; 16]) -> Result<Explanation, ExplainError> {
     // Where it is comes first: a trace that is judged between the two looks is then found in the second.
-    let whereabouts = Where::from(state.whereabouts(trace));
-    let explained = match state.ring.get(&trace) {
+    let whereabouts = state.whereabouts(trace);
+    let kept = state.ring.get(&trace);
+    let whereabouts = Where::of(whereabouts, kept.is_some());
+    let explained = match kept {
         Some(kept) => Some(explained(&state.engine, rule, &kept)?),
         None => None,
     };

@@ -19,6 +19,7 @@ use crate::rules::Published;
 use crate::rules::watch::WatchCounters;
 use crate::sinks::recent::Recent;
 use crate::sinks::stream::Counters as SinkCounters;
+use crate::telemetry::traces;
 
 /// How long a shard may take to say where a trace is: some turns.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -52,6 +53,8 @@ pub struct State {
     pub counters: ApiCounters,
     pub api_server: Arc<Counters>,
     pub health_server: Arc<Counters>,
+    /// None where the host's own spans are not sent.
+    pub own_spans: Option<Arc<traces::Counters>>,
 }
 
 /// The bounds of the API.
@@ -75,6 +78,8 @@ pub struct ApiCounters {
     pub streams_missed: AtomicU64,
     pub attempts_refused: AtomicU64,
     pub attempts_timed_out: AtomicU64,
+    /// Explanations that could not be made, such as of a rule with too many parts.
+    pub explanations_failed: AtomicU64,
 }
 
 impl ApiCounters {
@@ -169,6 +174,7 @@ pub(super) mod fixture {
             counters: ApiCounters::default(),
             api_server: Arc::default(),
             health_server: Arc::default(),
+            own_spans: None,
         };
         (state, router, trigger)
     }

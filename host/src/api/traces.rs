@@ -65,7 +65,7 @@ fn look(state: &State, trace: [u8; 16]) -> Result<String, Option<Whereabouts>> {
 
 /// That a trace is not at hand, and where it is instead.
 fn absent(place: Option<Whereabouts>) -> Error {
-    let (what, help) = elsewhere(&Where::from(place));
+    let (what, help) = elsewhere(&Where::of(place, false));
     match place {
         Some(_) => Error::not_found(what).help(help),
         None => Error::new(StatusCode::SERVICE_UNAVAILABLE, "not_known", what)

@@ -153,6 +153,7 @@ fn state(
         counters: ApiCounters::default(),
         api_server: Arc::default(),
         health_server: Arc::default(),
+        own_spans: crate::telemetry::own_spans(),
     })
 }
 

@@ -375,7 +375,10 @@ fn check_parts(parts: Vec<AbiPart>, columns: usize) -> Result<Vec<Part>, String>
             return Err(format!("part {index} stands where it can't"));
         }
         if part.text.len() > PART_TEXT_BYTES {
-            return Err(format!("the text of part {index} is too long"));
+            let bytes = part.text.len();
+            return Err(format!(
+                "the text of part {index} has {bytes} bytes, at most {PART_TEXT_BYTES} are allowed"
+            ));
         }
         if part
             .columns

@@ -300,18 +300,24 @@ fn a_rule_without_source_says_so() {
 fn a_trace_that_is_not_at_hand_is_said_to_be_where_it_is() {
     let engine = engine();
     let rule = rule(&engine, FRAUD);
+    let judged = |ring| Where::Judged {
+        completion: "idle".to_owned(),
+        generation: 7,
+        late: 2,
+        ago_ns: 247_000_000_000,
+        ring,
+    };
     let pages: Vec<String> = [
         Where::Never,
         Where::Open {
             spans: 12,
             age_ns: 2_500_000_000,
         },
-        Where::Judged {
-            completion: "idle".to_owned(),
-            generation: 7,
-            late: 2,
-            ago_ns: 247_000_000_000,
-        },
+        judged(InRing::Evicted),
+        judged(InRing::Skipped),
+        judged(InRing::TooLarge),
+        judged(InRing::Repeated),
+        judged(InRing::Off),
         Where::Unknown,
     ]
     .into_iter()
