@@ -1,9 +1,10 @@
 //! `GET /api/v1/rules/{id}/explain/{trace}`: why a rule fires on a trace or does not; of a trace that is not at hand, where
 //! it is.
 //!
-//! An explanation is compiled when it is asked for, so it counts as a rule that is tried: so many at a time, so long.
+//! An explanation is compiled when it is asked for, so it is bounded as a rule that is tried: so many at a time, so long.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -31,7 +32,7 @@ use crate::replay::explain::{ExplainError, Explanation, Where, explain as explai
         (status = 400, description = "No trace id", body = ErrorBody),
         (status = 404, description = "No such rule", body = ErrorBody),
         (status = 422, description = "The rule can't be explained", body = ErrorBody),
-        (status = 429, description = "Others are being tried or explained", body = ErrorBody),
+        (status = 429, description = "Others are being explained, and too many wait", body = ErrorBody),
         (status = 503, description = "It took too long", body = ErrorBody),
     )
 )]
@@ -44,20 +45,26 @@ pub(super) async fn explain(
     let set = state.rules.current();
     let rule = set.rules.iter().find(|rule| rule.id == id).cloned();
     let rule = rule.ok_or_else(|| unknown(&state, &id))?;
-    let work = Permit::take(&state)?;
-    let explained = work.run(move |state, _| explanation(state, &rule, trace));
+    let work = Permit::take(&state, |state| &state.explains).await?;
+    let explained = work.run(move |state, overtaken| explanation(state, &rule, trace, overtaken));
     explained.await?.map(Json).map_err(|error| {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         Error::new(status, "not_explained", error.to_string())
     })
 }
 
-fn explanation(state: &State, rule: &Rule, trace: [u8; 16]) -> Result<Explanation, ExplainError> {
+fn explanation(
+    state: &State,
+    rule: &Rule,
+    trace: [u8; 16],
+    overtaken: &AtomicBool,
+) -> Result<Explanation, ExplainError> {
     // Where it is comes first: a trace that is judged between the two looks is then found in the second.
     let whereabouts = Where::from(state.whereabouts(trace));
     let explained = match state.ring.get(&trace) {
-        Some(kept) => Some(explained(&state.engine, rule, &kept)?),
-        None => None,
+        // To ask all shards can have taken the time.
+        Some(kept) if !overtaken.load(Relaxed) => Some(explained(&state.engine, rule, &kept)?),
+        _ => None,
     };
     Ok(Explanation::new(rule, trace, whereabouts, explained))
 }

@@ -39,6 +39,7 @@ pub use error::{Error, ErrorBody};
 pub use guard::name_of;
 pub use metrics::FAMILIES;
 pub use state::{ApiCounters, ApiLimits, State};
+pub use work::Turns;
 
 use crate::ingest::{Counters, Limits, Listens, Server, Shutdown};
 use crate::telemetry::requests::traced;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use http::{Response, StatusCode, header};
 use serde::Deserialize;
 
 use super::failure::{Failure, Outcome, print};
@@ -16,6 +17,10 @@ const API: &str = "http://127.0.0.1:4320";
 
 /// What a person waits for. The host itself gives up after `try-timeout`.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a host is asked that has no time, and how long it is left alone in between at most, whatever it says.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(3);
 
 /// Bytes of an answer: an explanation is bounded far below.
 const ANSWER_BYTES: u64 = 64 << 20;
@@ -130,6 +135,16 @@ fn encoded(segment: &str) -> String {
     out
 }
 
+/// How long a host wants to be left alone that has no time now; none where it has answered.
+fn retry_after<T>(answer: &Response<T>) -> Option<Duration> {
+    if answer.status() != StatusCode::TOO_MANY_REQUESTS {
+        return None;
+    }
+    let seconds = answer.headers().get(header::RETRY_AFTER)?;
+    let seconds = seconds.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(PAUSE))
+}
+
 fn get(base: &str, url: &str) -> Result<String, Failure> {
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(PATIENCE))
@@ -147,8 +162,16 @@ fn get(base: &str, url: &str) -> Result<String, Failure> {
             ),
         }
     };
-    let answer = ureq::Agent::new_with_config(config).get(url).call();
-    let mut answer = answer.map_err(|error| unreachable(&error))?;
+    let agent = ureq::Agent::new_with_config(config);
+    let mut tries = 1;
+    let mut answer = loop {
+        let answer = agent.get(url).call().map_err(|error| unreachable(&error))?;
+        match retry_after(&answer) {
+            Some(wait) if tries < TRIES => std::thread::sleep(wait),
+            _ => break answer,
+        }
+        tries += 1;
+    };
     let status = answer.status();
     let body = answer
         .body_mut()
