@@ -90,6 +90,7 @@ pub(super) struct Tried {
 #[utoipa::path(
     post,
     path = "/api/v1/check",
+    operation_id = "checkRules",
     params(Named),
     request_body(
         content((String = "text/plain"), (Sent = "application/json")),
@@ -119,6 +120,7 @@ pub(super) async fn check(
 #[utoipa::path(
     post,
     path = "/api/v1/try",
+    operation_id = "tryRules",
     params(Named),
     request_body(
         content((String = "text/plain"), (Sent = "application/json")),

@@ -107,6 +107,7 @@ struct NearestView {
 #[utoipa::path(
     get,
     path = "/api/v1/rules/{id}/diff",
+    operation_id = "getRuleDiff",
     params(("id" = String, Path, description = "The rule's id")),
     responses(
         (status = 200, description = "The difference", body = LastDiff),

@@ -23,6 +23,7 @@ use crate::replay::explain::{ExplainError, Explanation, Where, explain as explai
 #[utoipa::path(
     get,
     path = "/api/v1/rules/{id}/explain/{trace}",
+    operation_id = "explainTrace",
     params(
         ("id" = String, Path, description = "The rule's id"),
         ("trace" = String, Path, description = "32 hexadecimal digits"),

@@ -101,6 +101,7 @@ families! {
 #[utoipa::path(
     get,
     path = "/metrics",
+    operation_id = "getMetrics",
     responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"))
 )]
 pub(super) async fn metrics(Extract(state): Extract<Arc<State>>) -> Response {

@@ -90,6 +90,7 @@ pub fn routes() -> (Router<Arc<State>>, utoipa::openapi::OpenApi) {
 #[utoipa::path(
     get,
     path = "/api/v1/openapi.json",
+    operation_id = "getOpenApi",
     responses((status = 200, description = "This document", body = Object))
 )]
 async fn openapi() -> Response {

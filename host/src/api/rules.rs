@@ -49,6 +49,7 @@ struct RuleView {
 #[utoipa::path(
     get,
     path = "/api/v1/rules",
+    operation_id = "listRules",
     responses((status = 200, description = "All rules", body = Rules))
 )]
 pub(super) async fn list(Extract(state): Extract<Arc<State>>) -> Json<Rules> {

@@ -33,6 +33,7 @@ pub(super) struct Page {
 #[utoipa::path(
     get,
     path = "/api/v1/signals",
+    operation_id = "listSignals",
     params(Wanted),
     responses(
         (status = 200, description = "A page of signals", body = Page),

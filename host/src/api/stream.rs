@@ -32,6 +32,7 @@ const AT_ONCE: usize = 16;
 #[utoipa::path(
     get,
     path = "/api/v1/signals/stream",
+    operation_id = "streamSignals",
     params(
         Followed,
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen"),
