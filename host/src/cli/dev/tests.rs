@@ -306,7 +306,9 @@ fn a_silent_rule_says_why() {
                 held: 2,
                 parts: 3,
                 outline: story.outline.expect("it is drawn"),
+                evidence: story.signal.evidence.clone(),
             }),
+            ..Silence::default()
         }),
         ..judged("payment-fraud-check", ChangeKind::Edited)
     };
