@@ -8,6 +8,7 @@
 //! ```
 //! Plain lines: they scroll back, can be copied, and go through a pipe.
 
+mod address;
 mod lines;
 mod page;
 mod recorded;
@@ -36,6 +37,7 @@ use crate::sinks::text::counted;
 use crate::sinks::{self, DEFAULT_QUEUE, Target};
 use crate::telemetry;
 use crate::telemetry::log::Notes;
+use address::{API, FREE_PORT, api_address, explain_command};
 use screen::{Screen, Shown};
 
 /// Where rules are when nothing is said.
@@ -46,9 +48,6 @@ const SEED: u64 = 1;
 
 /// The demo's spans all come within a second.
 const DEMO_SETTLE: &str = "500ms";
-
-/// The demo sends to whatever port is free, so that it runs beside a Collector.
-const FREE_PORT: &str = "127.0.0.1:0";
 
 /// Batches of signals that wait for the screen. It is as fast as a terminal, and what it can't take is counted.
 const QUEUE: usize = 256;
@@ -165,7 +164,7 @@ fn config(args: &DevArgs) -> Result<Config, Failure> {
             .or_default("settle", DEMO_SETTLE)
             .or_default("otlp-grpc", FREE_PORT)
             .or_default("otlp-http", FREE_PORT)
-            .or_default("api", FREE_PORT);
+            .or_default("api", api_address(API));
     }
     if args.dirs.is_empty() {
         written = written.or_default("rules", FOLDER);
@@ -231,6 +230,7 @@ fn greeting(
     }
     if let Some(api) = host.api() {
         line("api", &format!("http://{api}/api/v1/signals"));
+        line("explain", &explain_command(api));
     }
     out
 }
