@@ -159,6 +159,43 @@ fn a_host_that_has_no_time_is_asked_again_and_not_for_ever() {
 }
 
 #[test]
+fn a_rule_that_is_broken_says_so() {
+    let folder = folder();
+    let broken = folder.path().join("brk.betrace");
+    std::fs::write(&broken, "rule brk { detect { payment. } }").expect("a file");
+    let rules = path(folder.path());
+    let serve = Serve::start(&["--rules", rules, "--settle", "1ms"]);
+    let request = charge(1, json!({"intValue": "1500"}));
+    serve.post("application/json", request.to_string().as_bytes());
+    serve.signal();
+    let ask = |rule: &str| run(&["explain", rule, &id(1), "--api", &serve.api]);
+    let (code, _, err) = ask("brk");
+    assert_eq!(code, 2);
+    assert!(
+        err.contains("brk.betrace is broken") && err.contains("\nerror[E"),
+        "{err}"
+    );
+    assert!(err.contains("\n help: mend the file"), "{err}");
+    let (_, _, err) = ask("charge-needs-check");
+    assert_eq!(err, "");
+
+    // What was good, and whose file is broken now, answers, and says so.
+    let file = folder.path().join("payment.betrace");
+    let save = file.with_extension("tmp");
+    std::fs::write(&save, RULES.replace("payment.fraud_check }", "payment. }")).expect("a file");
+    std::fs::rename(save, file).expect("it is renamed");
+    serve.said("error[E");
+    let (code, out, err) = ask("charge-needs-check");
+    assert_eq!(code, 1, "{err}");
+    assert!(out.starts_with("FIRES"), "{out}");
+    assert!(
+        err.starts_with("note: the last good version of `charge-needs-check` answers"),
+        "{err}"
+    );
+    serve.terminate();
+}
+
+#[test]
 fn many_who_ask_at_once_are_all_told() {
     let folder = folder();
     let rules = path(folder.path());

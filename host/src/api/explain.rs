@@ -13,7 +13,7 @@ use http::StatusCode;
 
 use super::error::{Error, ErrorBody};
 use super::page::trace_id;
-use super::rules::unknown;
+use super::rules::{last_good, not_in_force};
 use super::state::State;
 use super::work::Permit;
 use crate::engine::Rule;
@@ -32,7 +32,7 @@ use crate::replay::explain::{ExplainError, Explanation, Where, explain as explai
         (status = 200, description = "What the rule makes of the trace, part by part", body = Explanation),
         (status = 400, description = "No trace id", body = ErrorBody),
         (status = 404, description = "No such rule", body = ErrorBody),
-        (status = 422, description = "The rule can't be explained", body = ErrorBody),
+        (status = 422, description = "The rule can't be explained, or is broken and nothing of it is in force", body = ErrorBody),
         (status = 429, description = "Others are being explained, and too many wait", body = ErrorBody),
         (status = 503, description = "It took too long", body = ErrorBody),
     )
@@ -45,7 +45,7 @@ pub(super) async fn explain(
     let trace = trace_id(&trace)?;
     let set = state.rules.current();
     let rule = set.rules.iter().find(|rule| rule.id == id).cloned();
-    let rule = rule.ok_or_else(|| unknown(&state, &id))?;
+    let rule = rule.ok_or_else(|| not_in_force(&state, &id))?;
     let work = Permit::take(&state, |state| &state.explains).await?;
     let explained = work.run(move |state, overtaken| explanation(state, &rule, trace, overtaken));
     explained.await?.map(Json).map_err(|error| {
@@ -67,5 +67,9 @@ fn explanation(
         Some(kept) if !overtaken.load(Relaxed) => Some(explained(&state.engine, rule, &kept)?),
         _ => None,
     };
-    Ok(Explanation::new(rule, trace, whereabouts, explained))
+    let explanation = Explanation::new(rule, trace, whereabouts, explained);
+    Ok(Explanation {
+        last_good: last_good(state, &rule.id),
+        ..explanation
+    })
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use http::{Response, StatusCode, header};
 use serde::Deserialize;
 
-use super::failure::{Failure, Outcome, print};
+use super::failure::{Failure, Outcome, note, print};
 use crate::replay::explain::{self, Explanation, elsewhere};
 use crate::signal::stamp::hex;
 use crate::sinks::paint::{Paint, terminal_width};
@@ -25,8 +25,9 @@ const PAUSE: Duration = Duration::from_secs(3);
 /// Bytes of an answer: an explanation is bounded far below.
 const ANSWER_BYTES: u64 = 64 << 20;
 
-/// Columns of a host's words in an error.
+/// Columns of a host's words in an error, and lines of what a compiler says of a rule.
 const WORDS: usize = 400;
+const LINES: usize = 30;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -62,6 +63,7 @@ struct ErrorBody {
 struct Problem {
     message: String,
     help: Option<String>,
+    diagnostic: Option<String>,
 }
 
 pub fn run(args: &ExplainArgs) -> Result<Outcome, Failure> {
@@ -76,6 +78,9 @@ pub fn run(args: &ExplainArgs) -> Result<Outcome, Failure> {
         Failure::new(format!("{base} answered with no explanation: {error}"))
             .help("is it a BeTrace host of this version?")
     })?;
+    if let Some(last_good) = &explanation.last_good {
+        note(&format!("note: {}", clean(last_good, WORDS)));
+    }
     if args.json {
         print(&format!("{}\n", body.trim_end()))?;
     } else if explanation.explained.is_some() {
@@ -184,7 +189,16 @@ fn get(base: &str, url: &str) -> Result<String, Failure> {
     }
     match serde_json::from_str::<ErrorBody>(&body) {
         Ok(ErrorBody { error }) => {
-            let failure = Failure::new(clean(&error.message, WORDS));
+            let mut what = clean(&error.message, WORDS);
+            for line in error
+                .diagnostic
+                .iter()
+                .flat_map(|text| text.lines())
+                .take(LINES)
+            {
+                what.push_str(&format!("\n{}", clean(line, WORDS)));
+            }
+            let failure = Failure::new(what);
             Err(match error.help {
                 Some(help) => failure.help(clean(&help, WORDS)),
                 None => failure,
