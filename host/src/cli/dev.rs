@@ -9,6 +9,7 @@
 //! Plain lines: they scroll back, can be copied, and go through a pipe.
 
 mod address;
+mod declared;
 mod lines;
 mod page;
 mod recorded;
