@@ -11,14 +11,15 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{Query, State as Extract};
+use axum::extract::State as Extract;
+use axum::extract::rejection::BytesRejection;
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::diff::Diff;
 use super::error::{Error, ErrorBody};
+use super::query::{self, Parameters};
 use super::state::State;
 use super::work::Permit;
 use crate::engine::{Rule, RuleSource, probe};
@@ -36,10 +37,11 @@ const NAME: &str = "rule";
 /// Bytes of a name: what a file's may have.
 const NAME_BYTES: usize = 255;
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+/// What a check and a trial take beside the body, for the document.
+#[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Named {
+#[expect(dead_code, reason = "it is read as `Parameters`")]
+struct Named {
     /// The name of the file that it would be in, without `.betrace`: the id of a rule that is a bare condition.
     name: Option<String>,
 }
@@ -106,7 +108,7 @@ pub(super) struct Tried {
 )]
 pub(super) async fn check(
     Extract(state): Extract<Arc<State>>,
-    named: Result<Query<Named>, QueryRejection>,
+    named: query::Sent,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Checked>, Error> {
@@ -136,7 +138,7 @@ pub(super) async fn check(
 )]
 pub(super) async fn attempt(
     Extract(state): Extract<Arc<State>>,
-    named: Result<Query<Named>, QueryRejection>,
+    named: query::Sent,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Tried>, Error> {
@@ -181,12 +183,11 @@ struct Text {
 impl Text {
     fn read(
         state: &State,
-        named: Result<Query<Named>, QueryRejection>,
+        named: query::Sent,
         headers: &HeaderMap,
         body: Result<Bytes, BytesRejection>,
     ) -> Result<Text, Error> {
-        let Query(Named { mut name }) =
-            named.map_err(|error| Error::bad_request(error.body_text()))?;
+        let mut name = Parameters::read(named, &["name"])?.owned("name");
         let mut source = body.map_err(|error| match error.status() {
             StatusCode::PAYLOAD_TOO_LARGE => too_large(state.limits.body),
             status => Error::new(status, "bad_request", error.body_text()),

@@ -17,6 +17,7 @@ mod guard;
 mod health;
 mod metrics;
 mod page;
+mod query;
 mod rules;
 mod signals;
 mod state;
