@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tokio::sync::oneshot;
 
-use super::failure::{Failure, Outcome, note, print};
+use super::failure::{Failure, Outcome, note, note_misspelt, print};
 use crate::app::{Host, Signals, Source, Watched};
 use crate::config::{Config, Flags, SignalsTarget, Written};
 use crate::demo::play::play;
@@ -55,8 +55,8 @@ const QUEUE: usize = 256;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Save a rule file, and read what that does to the traces of the last minutes: on how many it fires, which are new, which are
-gone, and which spans decided. From then on each new trace is judged by it. A mistake is shown where it stands, and the
+Save a rule file, and read what that does to the traces of the last minutes: on how many it fires, which are new, which are \
+gone, and which spans decided. From then on each new trace is judged by it. A mistake is shown where it stands, and the \
 last good version runs on. A folder without rules gets an example to edit.
 
 Ctrl-C ends it, with exit code 0.
@@ -86,6 +86,7 @@ pub fn run(args: &DevArgs) -> Result<Outcome, Failure> {
     let config = config(args)?;
     let telemetry = telemetry::start(&config, Notes::OnScreen)
         .map_err(|error| Failure::of(&error).help(error.help()))?;
+    note_misspelt();
     let stop = Signals::take()?;
     let example = starter::write(&config.rules)?;
     let engine = crate::app::engine(&config)?;

@@ -31,7 +31,7 @@ const LINES: usize = 30;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The host explains with the version of the rule that is in force, for as long as it keeps the trace: `--ring-memory` and
+The host explains with the version of the rule that is in force, for as long as it keeps the trace: `--ring-memory` and \
 `--ring-signalled` of `betrace serve` say how much it keeps. A recording is explained by `betrace replay --explain`.
 
 Exit code: 0 the rule does not fire on the trace, 1 it does, 2 an error, or the trace is not at hand.
