@@ -24,6 +24,7 @@ pub mod syntax;
 pub mod types;
 
 use diagnostic::{Code, Diagnostic, Level, Sink, Span};
+pub use syntax::Known;
 use syntax::alone;
 use types::tree;
 
@@ -49,17 +50,6 @@ pub struct CompiledRule {
     pub component: Vec<u8>,
 }
 
-/// Whether the caller of [`compile_changed`] has a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
-    /// No: it needs a component.
-    No,
-    /// Yes. It is looked at all the same, for its warnings.
-    Warned,
-    /// Yes, and it was [`CompiledRule::clean`].
-    Clean,
-}
-
 /// Rules of a file that are told to be too much for a component, before the others are left alone: finding that out can
 /// take a second for each, and a file has room for thousands.
 const MAX_REFUSED: usize = 16;
@@ -73,10 +63,9 @@ pub fn compile(stem: &str, source: &[u8]) -> Output {
 /// come without a component, and clean ones are only passed over, so that editing one rule of a thousand compiles one.
 pub fn compile_changed(stem: &str, source: &[u8], known: &dyn Fn(&str, &str) -> Known) -> Output {
     let mut sink = Sink::default();
-    let clean = |id: &str, source: &str| known(id, source) == Known::Clean;
     let (text, file, rules) = match readable(source) {
         Ok(text) => {
-            let file = syntax::parse_changed(text, &clean, &mut sink);
+            let file = syntax::parse_changed(text, known, &mut sink);
             let rules = types::check(&file, stem, text, &mut sink);
             (text, file, rules)
         }
@@ -96,15 +85,18 @@ pub fn compile_changed(stem: &str, source: &[u8], known: &dyn Fn(&str, &str) -> 
     let mut refused = 0;
     for rule in &file.rules {
         let compiled = match (rule.known, &rule.id) {
-            (true, Some(id)) => Ok(CompiledRule {
+            (Some(Known::Clean), Some(id)) => Ok(CompiledRule {
                 id: id.text.clone(),
                 source: alone(rule.span, &rule.description, text).into_owned(),
                 clean: true,
                 component: Vec::new(),
             }),
             // Without an error each of the others has checked.
-            _ => match checked.next() {
-                Some(rule) => compiled(rule, text, known, &output.diagnostics),
+            (asked, _) => match checked.next() {
+                Some(rule) => {
+                    let known = |source: &str| asked.unwrap_or_else(|| known(&rule.id, source));
+                    compiled(rule, text, known, &output.diagnostics)
+                }
                 None => break,
             },
         };
@@ -128,11 +120,11 @@ pub fn compile_changed(stem: &str, source: &[u8], known: &dyn Fn(&str, &str) -> 
 fn compiled(
     rule: &tree::Rule,
     text: &str,
-    known: &dyn Fn(&str, &str) -> Known,
+    known: impl Fn(&str) -> Known,
     diagnostics: &[Diagnostic],
 ) -> Result<CompiledRule, Diagnostic> {
     let source = alone(rule.declaration, &rule.description, text);
-    let component = match known(&rule.id, &source) {
+    let component = match known(&source) {
         Known::No => component(rule, text)?,
         Known::Warned | Known::Clean => Vec::new(),
     };

@@ -19,15 +19,26 @@ use std::borrow::Cow;
 
 use crate::diagnostic::{Sink, Span};
 
+/// Whether the caller has a rule already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// No: it needs a component.
+    No,
+    /// Yes. It is looked at all the same, for its warnings.
+    Warned,
+    /// Yes, and there was nothing to be said of it.
+    Clean,
+}
+
 /// Parses a file. Time and memory are linear in the source, and recursion is bounded by [`MAX_NESTING`].
 pub fn parse(source: &str, sink: &mut Sink) -> ast::File {
-    parse_changed(source, &|_, _| false, sink)
+    parse_changed(source, &|_, _| Known::No, sink)
 }
 
 /// As [`parse`], but passes over declarations whose id and [`alone`] text are `known` to be without a mistake.
 pub fn parse_changed(
     source: &str,
-    known: &dyn Fn(&str, &str) -> bool,
+    known: &dyn Fn(&str, &str) -> Known,
     sink: &mut Sink,
 ) -> ast::File {
     let lexed = lexer::lex(source, sink);

@@ -97,8 +97,9 @@ families! {
     API_STREAMS: Gauge "betrace_api_streams" [] "Streams of signals that are open.";
     API_STREAMS_REFUSED: Counter "betrace_api_streams_refused_total" [] "Streams that were refused, because as many as allowed were open.";
     API_STREAMS_MISSED: Counter "betrace_api_streams_missed_total" [] "Signals that streams did not show, as their readers were too slow.";
-    API_TRIES_REFUSED: Counter "betrace_api_tries_refused_total" [] "Rules to check or try that were refused, because as many as allowed were being tried.";
-    API_TRIES_TIMED_OUT: Counter "betrace_api_tries_timed_out_total" [] "Rules to check or try that took too long.";
+    API_TRIES_REFUSED: Counter "betrace_api_tries_refused_total" [] "Requests to check, try or explain rules that were refused, because as many as allowed were waiting for their turn, or as it did not come in time.";
+    API_TRIES_TIMED_OUT: Counter "betrace_api_tries_timed_out_total" [] "Requests to check, try or explain rules that took too long.";
+    API_TRIES_TOO_MANY: Counter "betrace_api_tries_too_many_rules_total" [] "Sources to check or try that were refused, because they held more rules than allowed.";
     API_EXPLANATIONS_FAILED: Counter "betrace_api_explanations_failed_total" [] "Explanations that could not be made, as the rule has too many parts or its explanation met a bound of the sandbox.";
 }
 
@@ -106,6 +107,7 @@ families! {
 #[utoipa::path(
     get,
     path = "/metrics",
+    operation_id = "getMetrics",
     responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"))
 )]
 pub(super) async fn metrics(Extract(state): Extract<Arc<State>>) -> Response {
@@ -342,6 +344,8 @@ fn api(state: &State, text: &mut Exposition) {
     text.family(&API_TRIES_REFUSED).count(&[], refused);
     let timed_out = counters.attempts_timed_out.load(Relaxed);
     text.family(&API_TRIES_TIMED_OUT).count(&[], timed_out);
+    let too_many = counters.attempts_too_many.load(Relaxed);
+    text.family(&API_TRIES_TOO_MANY).count(&[], too_many);
     let failed = counters.explanations_failed.load(Relaxed);
     text.family(&API_EXPLANATIONS_FAILED).count(&[], failed);
 }

@@ -18,6 +18,7 @@ use crate::replay::explain::{Where, elsewhere};
 #[utoipa::path(
     get,
     path = "/api/v1/traces/{id}",
+    operation_id = "getTrace",
     params(("id" = String, Path, description = "32 hexadecimal digits")),
     responses(
         (status = 200, description = "OTLP JSON: `resourceSpans`", body = Object),

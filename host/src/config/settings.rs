@@ -556,7 +556,34 @@ pub const SETTINGS: &[Setting] = &[
             most: 1_024,
         },
         "1",
-        "rules that are checked or tried for clients at a time, each on a core of its own; more are answered with 429",
+        "requests to check or try rules that are worked on at a time, each on a core of its own; more wait for their turn",
+    ),
+    setting(
+        Group::Api,
+        "try-rules",
+        Kind::Count {
+            least: 1,
+            most: 100_000,
+        },
+        "256",
+        "rules in one source that is to be checked or tried: machine code takes some ten milliseconds each; more are answered with 413",
+    ),
+    setting(
+        Group::Api,
+        "explain-at-once",
+        Kind::Count { least: 1, most: 64 },
+        "2",
+        "explanations that are worked on at a time, each on a core of its own; more wait for their turn",
+    ),
+    setting(
+        Group::Api,
+        "try-queue",
+        Kind::Count {
+            least: 0,
+            most: 1_024,
+        },
+        "16",
+        "requests that wait for their turn, for at most `try-timeout`: so many to check or try rules, and as many to explain; more are answered with 429",
     ),
     setting(
         Group::Api,
@@ -566,7 +593,7 @@ pub const SETTINGS: &[Setting] = &[
             most: HOUR,
         },
         "5s",
-        "how long a client waits for what a rule would find",
+        "how long what a client asks of rules may take, once it is its turn",
     ),
 ];
 

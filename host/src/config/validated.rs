@@ -84,6 +84,9 @@ pub struct Config {
     pub api_streams: usize,
     pub api_body: usize,
     pub try_at_once: usize,
+    pub try_rules: usize,
+    pub explain_at_once: usize,
+    pub try_queue: usize,
     pub try_timeout: Duration,
 }
 
@@ -280,6 +283,9 @@ impl Reader<'_> {
             api_streams: self.number("api-streams"),
             api_body: self.number("api-body"),
             try_at_once: self.number("try-at-once"),
+            try_rules: self.number("try-rules"),
+            explain_at_once: self.number("explain-at-once"),
+            try_queue: self.number("try-queue"),
             try_timeout: self.duration("try-timeout"),
         }
     }

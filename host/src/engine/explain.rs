@@ -199,6 +199,13 @@ impl Explainer {
         }
         let parts: Vec<AbiPart> =
             ask(&mut store, &instance, &function("parts")?).map_err(described)?;
+        if parts.len() > PARTS {
+            return Err(LoadError::TooManyParts {
+                origin: origin(),
+                parts: parts.len(),
+                most: PARTS,
+            });
+        }
         let parts = check_parts(parts, manifest.columns.len()).map_err(world)?;
         Ok(Explainer {
             engine: engine.clone(),

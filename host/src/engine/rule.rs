@@ -82,6 +82,15 @@ pub enum LoadError {
     },
     #[error("{origin}: it is not a `betrace:rule/batch-rule`: {reason}")]
     World { origin: String, reason: String },
+    /// Of an explanation, which is made from a rule that runs.
+    #[error(
+        "{origin} has {parts} parts, of which at most {most} are explained; the rule runs all the same: split it into several to read why they fire"
+    )]
+    TooManyParts {
+        origin: String,
+        parts: usize,
+        most: usize,
+    },
     #[error("{origin}: no instance can be made of it: {fault}")]
     Start { origin: String, fault: Fault },
     #[error(

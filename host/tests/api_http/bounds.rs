@@ -143,6 +143,32 @@ fn an_explanation_of_too_many_parts_says_so_and_is_counted() {
 }
 
 #[test]
+fn rules_of_a_source_are_bounded_and_counted() {
+    let (_folder, serve) = start(&["--try-rules", "20"]);
+    let rules = |count: usize| -> String {
+        let rules = (0..count).map(|n| format!("rule r{n} {{ detect {{ a.b{n} }} }}\n"));
+        rules.collect()
+    };
+    for path in ["/api/v1/check", "/api/v1/try"] {
+        let answer = ask(&serve.api, "POST", path, &[], &rules(21));
+        assert_eq!(answer.status, 413, "{path}: {}", answer.text);
+        let error = &answer.json()["error"];
+        assert_eq!(error["code"], json!("too_large"));
+        assert_eq!(
+            error["message"],
+            json!("the source holds 21 rules, of which at most 20 are taken")
+        );
+    }
+    let answer = ask(&serve.api, "POST", "/api/v1/check", &[], &rules(20));
+    assert_eq!(answer.json()["ok"], json!(true), "{}", answer.text);
+    let text = get(&serve, "/metrics").text;
+    assert!(
+        text.contains("\nbetrace_api_tries_too_many_rules_total 2\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn bodies_are_bounded_and_methods_told() {
     let (_folder, serve) = start(&["--api-body", "1KiB"]);
     let long = "x".repeat(1_025);

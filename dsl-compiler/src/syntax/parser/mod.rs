@@ -37,18 +37,18 @@ mod item;
 mod later;
 mod name;
 
-use super::alone;
 use super::ast::{File, Rule, Word};
 use super::lexer::Lexed;
 use super::limits::MAX_NESTING;
 use super::token::{Kind, Token};
+use super::{Known, alone};
 use crate::diagnostic::{Code, Diagnostic, Sink, Span};
 
 /// Parses the tokens of a file.
 pub(super) fn file(
     source: &str,
     lexed: Lexed,
-    known: &dyn Fn(&str, &str) -> bool,
+    known: &dyn Fn(&str, &str) -> Known,
     sink: &mut Sink,
 ) -> File {
     let mut parser = Parser {
@@ -74,7 +74,7 @@ type Parsed<T> = Result<T, Told>;
 struct Parser<'s, 'd> {
     source: &'s str,
     /// Rules to pass over, by their ids and texts.
-    known: &'d dyn Fn(&str, &str) -> bool,
+    known: &'d dyn Fn(&str, &str) -> Known,
     tokens: Vec<Token>,
     descriptions: Vec<Span>,
     /// The first description that no rule has taken or passed.
@@ -117,7 +117,7 @@ impl Parser<'_, '_> {
             description,
             settings: Vec::new(),
             bodies: Vec::new(),
-            known: false,
+            known: None,
             broken: false,
         };
         let before = self.troubles();
@@ -151,7 +151,7 @@ impl Parser<'_, '_> {
             description,
             settings: Vec::new(),
             bodies: Vec::new(),
-            known: false,
+            known: None,
             broken: false,
         };
         if self.troubles() == before && self.pass_over(&mut rule) {
@@ -187,13 +187,14 @@ impl Parser<'_, '_> {
             return false;
         };
         let span = rule.span.to(self.token_at(closing).span);
-        if !(self.known)(&id.text, &alone(span, &rule.description, self.source)) {
+        let known = (self.known)(&id.text, &alone(span, &rule.description, self.source));
+        rule.known = Some(known);
+        if known != Known::Clean {
             return false;
         }
         self.at += closing;
         self.advance();
         rule.span = span;
-        rule.known = true;
         true
     }
 

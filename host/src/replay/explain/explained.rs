@@ -15,6 +15,9 @@ pub struct Explanation {
     pub rule: String,
     /// The version that explains: the one in force now.
     pub version: String,
+    /// Why that is not the version in the rule's file, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_good: Option<String>,
     pub trace_id: String,
     pub outcome: Outcome,
     pub whereabouts: Where,
@@ -217,6 +220,7 @@ impl Explanation {
         Explanation {
             rule: rule.id.clone(),
             version: rule.version.clone(),
+            last_good: None,
             trace_id: hex(&trace_id),
             outcome: explained
                 .as_ref()
