@@ -129,7 +129,7 @@ impl Desk {
         let watched = Watched::open(&config, &engine).expect("rules load");
         assert_eq!(watched.library.rules().len(), rules);
         let stream = Stream::new("nowhere", Format::Json, Box::new(std::io::sink()));
-        let (sink, _writer) = sinks::start(stream, 64).expect("a thread");
+        let (sink, _writer) = sinks::start(stream, sinks::DEFAULT_BYTES).expect("a thread");
         let source = Source::Watched(Box::new(watched));
         let host = Host::start(&config, engine, source, sink, false).expect("it starts");
         for number in 0..TRACES {

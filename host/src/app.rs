@@ -42,7 +42,7 @@ use crate::signal::judge::Unfinished;
 use crate::sinks::format::Format;
 use crate::sinks::recent::Recent;
 use crate::sinks::text::counted;
-use crate::sinks::{self, DEFAULT_QUEUE, Sink, Target};
+use crate::sinks::{self, Sink, Target};
 
 use beside::{Beside, Bound, Seen};
 use reload::{Reload, Reloading};
@@ -315,8 +315,8 @@ pub fn serve(config: &Config) -> Result<(), Failure> {
         SignalsTarget::Stdout => Target::Stdout,
         SignalsTarget::File(path) => Target::File(path.clone()),
     };
-    let (sink, writer) =
-        sinks::open(&target, Format::Json, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
+    let (sink, writer) = sinks::open(&target, Format::Json, config.signal_queue)
+        .map_err(|error| Failure::of(&error))?;
     let counters = sink.counters();
     let source = Source::Watched(Box::new(watched));
     let host = Host::start(config, engine, source, sink, false)?;

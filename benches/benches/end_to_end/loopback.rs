@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use betrace::app::{Host, Source};
 use betrace::config::Config;
 use betrace::engine::{Engine, EngineLimits};
-use betrace::sinks::{self, DEFAULT_QUEUE, Target, format::Format};
+use betrace::sinks::{self, DEFAULT_BYTES, Target, format::Format};
 use betrace_benches::traffic::{SERVICES, SPANS_A_REQUEST, Traffic};
 use betrace_benches::{cpu, raw, rules};
 use tonic::Code;
@@ -33,7 +33,7 @@ pub(crate) fn measure(names: usize, title: &str) {
         ..Config::default()
     };
     let target = Target::File("/dev/null".into());
-    let (sink, writer) = sinks::open(&target, Format::Json, DEFAULT_QUEUE).expect("a sink");
+    let (sink, writer) = sinks::open(&target, Format::Json, DEFAULT_BYTES).expect("a sink");
     let counters = sink.counters();
     let host = Host::start(&config, engine, Source::Fixed(rules), sink, false).expect("it starts");
     let address = host.grpc().expect("it listens").to_string();

@@ -79,6 +79,8 @@ families! {
     SIGNALS: Counter "betrace_rule_signals_total" ["rule", "severity", "certainty"] "Signals of a rule, by the severity that it had then.";
     SIGNALS_WRITTEN: Counter "betrace_signals_written_total" [] "Signals that the sink has written.";
     SIGNALS_LOST: Counter "betrace_signals_lost_total" [] "Signals that could not be written.";
+    SIGNALS_QUEUED: Gauge "betrace_signals_queued_bytes" [] "What the signals take of memory that wait to be written.";
+    SIGNALS_WAITS: Counter "betrace_signals_queue_waits_total" [] "How often a worker waited, as the signals that wait to be written were at their bound.";
     RECENT: Gauge "betrace_recent_signals" [] "Signals that the API has at hand.";
     RECENT_BYTES: Gauge "betrace_recent_signals_bytes" [] "What they take of memory.";
     RECENT_FORGOTTEN: Counter "betrace_recent_signals_forgotten_total" [] "Signals that went for newer ones.";
@@ -298,6 +300,9 @@ fn signals(state: &State, text: &mut Exposition) {
     text.family(&SIGNALS_WRITTEN)
         .count(&[], state.sink.written());
     text.family(&SIGNALS_LOST).count(&[], state.sink.lost());
+    text.family(&SIGNALS_QUEUED)
+        .count(&[], state.sink.queued_bytes());
+    text.family(&SIGNALS_WAITS).count(&[], state.sink.waits());
     let recent = state.recent.counts();
     text.family(&RECENT).count(&[], recent.held);
     text.family(&RECENT_BYTES).count(&[], recent.bytes);

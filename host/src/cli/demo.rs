@@ -17,7 +17,7 @@ use crate::sinks::format::Format;
 use crate::sinks::paint::{Paint, terminal_width};
 use crate::sinks::stream::{Counters, Stream};
 use crate::sinks::text::counted;
-use crate::sinks::{DEFAULT_QUEUE, start};
+use crate::sinks::{DEFAULT_BYTES, start};
 
 /// The traffic is the same from run to run, so that what is said of it in the documentation can be seen.
 const SEED: u64 = 1;
@@ -62,7 +62,7 @@ pub fn run(args: &DemoArgs) -> Result<Outcome, Failure> {
         width: terminal_width(),
     };
     let stdout = Stream::new("stdout", format, Box::new(std::io::stdout())).until_closed();
-    let (sink, writer) = start(stdout, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
+    let (sink, writer) = start(stdout, DEFAULT_BYTES).map_err(|error| Failure::of(&error))?;
     let host = Host::start(
         &config,
         engine,

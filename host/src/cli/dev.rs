@@ -35,7 +35,7 @@ use crate::demo::shop::SERVICES;
 use crate::sinks::format::Format;
 use crate::sinks::paint::{Paint, Style};
 use crate::sinks::text::counted;
-use crate::sinks::{self, DEFAULT_QUEUE, Target};
+use crate::sinks::{self, Target};
 use crate::telemetry;
 use crate::telemetry::log::Notes;
 use address::{API, FREE_PORT, api_address, explain_command};
@@ -100,7 +100,7 @@ pub fn run(args: &DevArgs) -> Result<Outcome, Failure> {
     let mut writer = None;
     if let SignalsTarget::File(path) = &config.signals {
         let target = Target::File(path.clone());
-        let (file, writes) = sinks::open(&target, Format::Json, DEFAULT_QUEUE)
+        let (file, writes) = sinks::open(&target, Format::Json, config.signal_queue)
             .map_err(|error| Failure::of(&error))?;
         sink = sink.and(file);
         writer = Some(writes);

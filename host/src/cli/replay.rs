@@ -25,7 +25,7 @@ use crate::sinks::format::Format;
 use crate::sinks::paint::{Paint, terminal_width};
 use crate::sinks::stream::Stream;
 use crate::sinks::text::counted;
-use crate::sinks::{DEFAULT_QUEUE, start};
+use crate::sinks::{DEFAULT_BYTES, start};
 
 /// Open traces that a replay holds. Nothing completes before the input ends, so this is what it can judge whole: some
 /// twelve million spans, which a developer's machine has room for. It is taken only as the input fills it.
@@ -90,7 +90,7 @@ pub fn run(args: &ReplayArgs) -> Result<Outcome, Failure> {
         Box::new(std::io::stdout())
     };
     let stdout = Stream::new("stdout", format, stdout).until_closed();
-    let (sink, writer) = start(stdout, DEFAULT_QUEUE).map_err(|error| Failure::of(&error))?;
+    let (sink, writer) = start(stdout, DEFAULT_BYTES).map_err(|error| Failure::of(&error))?;
     let options = Options {
         limits,
         outlines: format.draws(),

@@ -31,6 +31,16 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         Group::General,
+        "signal-queue",
+        Kind::Size {
+            least: MIB,
+            most: TIB,
+        },
+        "64MiB",
+        "memory of signals that wait to be written; where that is full, judging waits, and in the end senders are asked to try again",
+    ),
+    setting(
+        Group::General,
         "otlp-grpc",
         Kind::Address,
         "127.0.0.1:4317",

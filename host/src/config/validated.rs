@@ -19,6 +19,7 @@ const WORKER_MEMORY_BYTES: usize = 512 << 20;
 pub struct Config {
     pub rules: Vec<PathBuf>,
     pub signals: SignalsTarget,
+    pub signal_queue: usize,
     pub otlp_grpc: Option<String>,
     pub otlp_http: Option<String>,
     pub api: Option<String>,
@@ -221,6 +222,7 @@ impl Reader<'_> {
         Config {
             rules: self.paths("rules"),
             signals: self.signals("signals"),
+            signal_queue: self.number("signal-queue"),
             otlp_grpc: self.address("otlp-grpc"),
             otlp_http: self.address("otlp-http"),
             api: self.address("api"),

@@ -13,6 +13,7 @@ mod of_engine;
 pub mod outline;
 pub mod rule;
 pub mod shrink;
+mod size;
 pub mod stamp;
 
 use std::fmt;

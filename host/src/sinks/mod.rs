@@ -1,11 +1,12 @@
 //! Where signals go: one JSON object a line, or a person's view, to stdout or a file.
 //!
 //! ```text
-//! worker threads -> Sink::send([Emission]) -> bounded channel -> one writer thread -> stdout | file
+//! worker threads -> Sink::send([Emission]) -> pieces, so many bytes of them -> one writer thread -> stdout | file
 //! ```
-//! A batch is written and flushed whole. What can't be written is counted, never a panic; a sink that is full makes its
+//! A piece is written and flushed whole. What can't be written is counted, never a panic; a sink that is full makes its
 //! senders wait, so that memory stays bounded.
 
+mod backlog;
 pub mod format;
 pub mod paint;
 pub mod person;
@@ -18,14 +19,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 
 use crate::signal::Emission;
+use backlog::Backlog;
+pub use backlog::{DEFAULT_BYTES, PIECE_BYTES};
 use format::Format;
 use stream::{Stream, WriteError};
-
-/// Batches that wait for the writer. A batch comes from one worker's turn, so this is some turns of each.
-pub const DEFAULT_QUEUE: usize = 64;
 
 /// Where a sink writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,12 +55,12 @@ pub enum SinkError {
 /// The sending side of a sink; one a worker.
 #[derive(Clone, Debug)]
 pub struct Sink {
-    batches: Sender<Vec<Emission>>,
+    pieces: Sender<Vec<Emission>>,
     counters: Arc<stream::Counters>,
+    /// Where senders wait while there is no room.
+    backlog: Option<Arc<Backlog>>,
     /// What passes through is kept here for a while.
     recent: Option<Arc<recent::Recent>>,
-    /// Whether senders wait while the queue is full.
-    waits: bool,
     /// Gets everything, too.
     other: Option<Arc<Sink>>,
 }
@@ -72,12 +72,12 @@ pub struct Writer {
     counters: Arc<stream::Counters>,
 }
 
-/// Opens `target` and starts its writer, with room for `queue` batches.
-pub fn open(target: &Target, format: Format, queue: usize) -> Result<(Sink, Writer), SinkError> {
+/// Opens `target` and starts its writer; so many bytes may wait for it.
+pub fn open(target: &Target, format: Format, most: usize) -> Result<(Sink, Writer), SinkError> {
     match target {
         Target::Stdout => start(
             Stream::new("stdout", format, Box::new(std::io::stdout())),
-            queue,
+            most,
         ),
         Target::File(path) => {
             let open = |source| SinkError::Open {
@@ -87,41 +87,51 @@ pub fn open(target: &Target, format: Format, queue: usize) -> Result<(Sink, Writ
             let file = stream::append(path).map_err(open)?;
             start(
                 Stream::new(&path.display().to_string(), format, Box::new(file)),
-                queue,
+                most,
             )
         }
     }
 }
 
-/// Starts the writer of a stream that is open.
-pub fn start(stream: Stream, queue: usize) -> Result<(Sink, Writer), SinkError> {
-    let (batches, incoming) = bounded(queue.max(1));
+/// Starts the writer of a stream that is open; so many bytes may wait for it.
+pub fn start(stream: Stream, most: usize) -> Result<(Sink, Writer), SinkError> {
+    // Bounded by the backlog, in bytes.
+    let (pieces, incoming) = unbounded();
     let counters = stream.counters();
+    let backlog = Arc::new(Backlog::new(most, counters.clone()));
+    let (writes, stream_counters) = (backlog.clone(), counters.clone());
     let thread = std::thread::Builder::new()
         .name("signals".to_owned())
-        .spawn(move || write(stream, &incoming))
+        .spawn(move || {
+            let written = write(stream, &incoming, &writes);
+            writes.open();
+            for unwritten in incoming.try_iter() {
+                stream_counters.lose(unwritten.len());
+            }
+            written
+        })
         .map_err(|source| SinkError::Thread { source })?;
     Ok((
         Sink {
-            batches,
+            pieces,
             counters: counters.clone(),
+            backlog: Some(backlog),
             recent: None,
-            waits: true,
             other: None,
         },
         Writer { thread, counters },
     ))
 }
 
-/// A sink for somebody who looks on and must not hold up the flow: batches that the queue has no room for are counted as
-/// lost.
+/// A sink for somebody who looks on and must not hold up the flow: what the queue, of so many pieces, has no room for is
+/// counted as lost.
 pub fn view(queue: usize) -> (Sink, Receiver<Vec<Emission>>) {
-    let (batches, incoming) = bounded(queue.max(1));
+    let (pieces, incoming) = bounded(queue.max(1));
     let sink = Sink {
-        batches,
+        pieces,
         counters: Arc::default(),
+        backlog: None,
         recent: None,
-        waits: false,
         other: None,
     };
     (sink, incoming)
@@ -136,8 +146,8 @@ impl Sink {
         }
     }
 
-    /// Hands over a batch; waits while the queue is full, but for a [`view`]. A batch for a writer that is gone is counted as
-    /// lost.
+    /// Hands over a batch; waits while as much as may wait does, but for a [`view`]. What is for a writer that is gone is
+    /// counted as lost.
     pub fn send(&self, batch: Vec<Emission>) {
         if batch.is_empty() {
             return;
@@ -149,15 +159,17 @@ impl Sink {
         if let Some(other) = &self.other {
             other.send(batch.clone());
         }
-        let sent = match self.waits {
-            true => self.batches.send(batch).map_err(|unsent| unsent.0),
-            false => self
-                .batches
-                .try_send(batch)
-                .map_err(TrySendError::into_inner),
-        };
-        if let Err(unsent) = sent {
-            self.counters.lose(unsent.len());
+        for (piece, bytes) in backlog::pieces(batch) {
+            if let Some(backlog) = &self.backlog {
+                backlog.enter(bytes);
+            }
+            if let Err(unsent) = self
+                .pieces
+                .try_send(piece)
+                .map_err(TrySendError::into_inner)
+            {
+                self.counters.lose(unsent.len());
+            }
         }
     }
 
@@ -195,11 +207,17 @@ impl Writer {
     }
 }
 
-fn write(mut stream: Stream, batches: &Receiver<Vec<Emission>>) -> Result<(), WriteError> {
+fn write(
+    mut stream: Stream,
+    pieces: &Receiver<Vec<Emission>>,
+    backlog: &Backlog,
+) -> Result<(), WriteError> {
     let mut first_failure = None;
     let counters = stream.counters();
-    for batch in batches {
-        if let Err(failure) = stream.write(&batch) {
+    for piece in pieces {
+        let written = stream.write(&piece);
+        backlog.leave(backlog::size(&piece));
+        if let Err(failure) = written {
             if counters.is_closed() {
                 return Err(failure);
             }

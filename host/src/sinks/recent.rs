@@ -69,7 +69,7 @@ impl Recent {
         let next = {
             let mut buffer = self.lock();
             for emission in batch {
-                let bytes = size(&emission.signal);
+                let bytes = emission.signal.bytes();
                 buffer.bytes += bytes;
                 buffer.signals.push_back((emission.signal.clone(), bytes));
                 while buffer.signals.len() > self.most || buffer.bytes > self.most_bytes {
@@ -157,51 +157,6 @@ impl Buffer {
     }
 }
 
-/// About what a signal takes.
-fn size(signal: &Signal) -> usize {
-    /// A field of evidence, but for its text.
-    const FIELD: usize = 64;
-    let texts = [
-        &signal.id,
-        &signal.rule,
-        &signal.version,
-        &signal.message,
-        &signal.trace_id,
-    ];
-    let texts: usize = texts.iter().map(|text| text.len()).sum();
-    let lists = signal.tags.iter().chain(&signal.services);
-    let lists: usize = lists.map(|text| size_of::<String>() + text.len()).sum();
-    let clauses: usize = signal
-        .clauses
-        .iter()
-        .map(|clause| FIELD + clause.text.len())
-        .sum();
-    let evidence = signal.evidence.iter().map(|evidence| {
-        let names = evidence.name.iter().chain(&evidence.service);
-        let names: usize = names.map(String::len).sum();
-        let fields = evidence.fields.0.iter();
-        let fields: usize = fields
-            .map(|(name, value)| FIELD + name.len() + json_size(value))
-            .sum();
-        4 * FIELD + names + fields
-    });
-    size_of::<Signal>() + 4 * FIELD + texts + lists + clauses + evidence.sum::<usize>()
-}
-
-fn json_size(value: &serde_json::Value) -> usize {
-    use serde_json::Value;
-    let inner: usize = match value {
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(json_size).sum(),
-        Value::Object(items) => items
-            .iter()
-            .map(|(name, v)| name.len() + json_size(v))
-            .sum(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-    };
-    size_of::<Value>() + inner
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,7 +203,7 @@ mod tests {
 
     #[test]
     fn bytes_are_bounded_too() {
-        let one = size(&emission().signal);
+        let one = emission().signal.bytes();
         let recent = Recent::new(1_000, one * 5 / 2, 1);
         recent.push(&batch(9));
         let counts = recent.counts();

@@ -27,6 +27,10 @@ pub struct Counters {
     written: AtomicU64,
     lost: AtomicU64,
     closed: AtomicBool,
+    /// Bytes that wait for the writer.
+    pub(super) queued: AtomicU64,
+    /// How often somebody waited for there to be fewer.
+    pub(super) waits: AtomicU64,
 }
 
 /// A batch could not be written.
@@ -99,6 +103,16 @@ impl Counters {
 
     pub fn lost(&self) -> u64 {
         self.lost.load(Relaxed)
+    }
+
+    /// What waits for the writer takes so many bytes of memory.
+    pub fn queued_bytes(&self) -> u64 {
+        self.queued.load(Relaxed)
+    }
+
+    /// How often a worker waited, as what waited for the writer was at its bound.
+    pub fn waits(&self) -> u64 {
+        self.waits.load(Relaxed)
     }
 
     /// The reader of a stream [`until_closed`](Stream::until_closed) is gone.

@@ -5,7 +5,7 @@ use super::format::Format;
 use super::paint::Paint;
 use super::person::view;
 use super::stream::{Stream, append};
-use super::{SinkError, Target, open, start, text};
+use super::{PIECE_BYTES, SinkError, Target, open, start, text};
 use crate::assemble::trace::Completion;
 use crate::demo::call::Call;
 use crate::demo::faults::FAULTS;
@@ -186,6 +186,76 @@ fn a_sink_that_fails_says_what_and_how_many() {
         matches!(&error, SinkError::Write { target, lost: 20, .. } if target == "signals.jsonl"),
         "{error}"
     );
+}
+
+/// Writes when it is let.
+struct Slow(crossbeam_channel::Receiver<()>);
+
+impl Write for Slow {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // At the end of the test all is let through.
+        let _ = self.0.recv();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_waits_for_a_slow_reader_is_bounded_in_bytes() {
+    let (lets, let_through) = crossbeam_channel::unbounded();
+    let one = emission(0, &["payment.charge_card"]);
+    let most = 4 * PIECE_BYTES;
+    let stream = Stream::new("slow", Format::Json, Box::new(Slow(let_through)));
+    let (sink, writer) = start(stream, most).unwrap();
+    let counters = sink.counters();
+    let count = 3 * most / one.bytes();
+    let batch = vec![one; count];
+    let sends = std::thread::spawn(move || sink.send(batch));
+    // One piece is let through after the other, and never does more wait than may.
+    let mut written = 0;
+    while written < count as u64 {
+        lets.send(()).unwrap();
+        while counters.written() == written {
+            assert!(counters.queued_bytes() <= most as u64);
+            std::thread::yield_now();
+        }
+        written = counters.written();
+    }
+    sends.join().unwrap();
+    drop(lets);
+    writer.finish().unwrap();
+    assert_eq!((counters.lost(), counters.queued_bytes()), (0, 0));
+    assert!(counters.waits() > 0, "nobody had to wait");
+}
+
+#[test]
+fn a_writer_that_is_gone_keeps_nobody_waiting() {
+    let stream = Stream::new("closed", Format::Json, Box::new(Closed)).until_closed();
+    let (sink, writer) = start(stream, 1).unwrap();
+    let counters = sink.counters();
+    let one = emission(0, &[]);
+    for _ in 0..3 {
+        sink.send(vec![one.clone(); PIECE_BYTES / one.bytes() + 1]);
+    }
+    drop(sink);
+    writer.finish().unwrap_err();
+    assert_eq!(counters.written(), 0);
+    assert_eq!(counters.queued_bytes(), 0);
+}
+
+struct Closed;
+
+impl Write for Closed {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]
