@@ -193,7 +193,9 @@ async fn what_the_host_has_no_room_for_is_sent_again() {
         (Protocol::Grpc, grpc, grpc_count),
         (Protocol::Http, http, http_count),
     ] {
-        let load = load(deck(60), address, protocol);
+        let mut load = load(deck(60), address, protocol);
+        // Each is refused twice or so, before its waits get long.
+        load.connections = 10;
         let sent = send(&load).await.expect("it is taken in the end");
         let tally = &sent.tally;
         assert_eq!((tally.requests, tally.accepted), (50, 600));

@@ -104,7 +104,7 @@ pub async fn run<L>(
         (Tickets::Paced(_), None) => 0,
     };
     match tally.failure {
-        Some(why) if tally.in_a_row >= GIVE_UP_AFTER => Err(LoadError::Refused(why)),
+        Some(why) if tally.in_a_row >= GIVE_UP_AFTER && !stopped => Err(LoadError::Refused(why)),
         _ => Ok(Sent {
             tally,
             traces: load.deck.traces(groups),
