@@ -10,7 +10,9 @@ use std::thread;
 use betrace::ingest::{
     Budget, Limits, Listeners, Routed, Router, Shutdown, Transport, Trigger, bind, serve,
 };
-use betrace_benches::raw::{connect, export};
+use betrace::load::client::{Client, Target};
+use betrace::load::retry::Answer;
+use betrace::load::template::framed;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, unbounded};
 use divan::Bencher;
@@ -21,8 +23,6 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 use tokio::runtime::{Builder, Runtime};
-use tonic::client::Grpc;
-use tonic::transport::Channel;
 
 const SPANS: u64 = 1_000;
 const SHARDS: usize = 4;
@@ -36,8 +36,9 @@ fn grpc(bencher: Bencher<'_, '_>, encoding: &str) {
     let server = Server::start();
     let runtime = runtime();
     let bytes = request();
-    let mut client = runtime.block_on(connect(server.grpc, encoding));
-    counted(bencher, &bytes).bench_local(|| runtime.block_on(send(&mut client, bytes.clone())));
+    let mut client = Client::new(Target::grpc(server.grpc, encoding));
+    let framed = framed(&bytes);
+    counted(bencher, &bytes).bench_local(|| runtime.block_on(send(&mut client, framed.clone())));
     server.report(&format!("grpc {encoding}"));
 }
 
@@ -172,9 +173,9 @@ fn runtime() -> Runtime {
         .expect("a runtime")
 }
 
-async fn send(client: &mut Grpc<Channel>, bytes: Bytes) {
-    let answer = export(client, bytes).await.expect("it is taken");
-    assert!(answer.is_empty(), "all spans were taken");
+async fn send(client: &mut Client, framed: Bytes) {
+    let body = client.target().body(framed);
+    assert_eq!(client.export(body).await, Answer::Taken { rejected: 0 });
 }
 
 /// Reads an answer without a body.

@@ -18,13 +18,15 @@ use betrace::assemble::trace::{Completion, Trace};
 use betrace::config::Config;
 use betrace::engine::{Engine, EngineLimits};
 use betrace::live::SaveReport;
+use betrace::load::client::{Client, Target};
+use betrace::load::retry::Answer;
+use betrace::load::template::framed;
 use betrace::otlp::request::Request;
 use betrace::otlp::scan::Scan;
 use betrace::replay::kept::{Judgement, Kept, KeptBatch};
 use betrace::sinks;
 use betrace::sinks::format::Format;
 use betrace::sinks::stream::Stream;
-use betrace_benches::raw;
 use betrace_benches::traffic::{self, SERVICES, Traffic};
 use crossbeam_channel::Receiver;
 
@@ -279,19 +281,18 @@ fn send(address: std::net::SocketAddr, stop: &AtomicBool) -> Vec<Duration> {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let mut client = raw::connect(address, "").await;
+        let mut client = Client::new(Target::grpc(address, ""));
         let mut turns = tokio::time::interval(PACE);
         let traffic = Traffic::default();
         let mut took = Vec::new();
         let mut group = 1 << 20;
         while !stop.load(Relaxed) {
             for service in 0..SERVICES {
-                let request = traffic.request(group, service);
+                let request = framed(&traffic.request(group, service));
                 turns.tick().await;
                 let started = Instant::now();
-                raw::export(&mut client, request)
-                    .await
-                    .expect("there is room");
+                let answer = client.export(request).await;
+                assert_eq!(answer, Answer::Taken { rejected: 0 });
                 took.push(started.elapsed());
             }
             group += 1;

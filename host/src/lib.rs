@@ -18,6 +18,7 @@ pub mod engine;
 pub mod ingest;
 #[cfg(feature = "engine")]
 pub mod live;
+pub mod load;
 pub mod otlp;
 #[cfg(feature = "engine")]
 pub mod pipeline;

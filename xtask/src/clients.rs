@@ -51,8 +51,14 @@ pub(crate) fn install() -> Result<Clients, Failure> {
     Ok(Clients {
         python: python(&sources.join("python"), &home.join("python"))?,
         node: node(&sources.join("node"), &home.join("node"))?,
-        collector: collector(&sources.join("collector"), &home.join("collector"))?,
+        collector: collector_alone()?,
     })
+}
+
+/// The Collector's executable, if it could be built.
+pub(crate) fn collector_alone() -> Result<Option<PathBuf>, Failure> {
+    let source = root().join("host/tests/clients/collector");
+    collector(&source, &root().join("target/clients/collector"))
 }
 
 /// A virtual environment with the SDK; the answer is its interpreter.

@@ -1,6 +1,8 @@
 //! The project's chores. `cargo xtask help` lists them; none needs more than the standard library, so that it starts fast.
 
 mod clients;
+mod machine;
+mod peers;
 mod run;
 mod test;
 
@@ -14,6 +16,7 @@ cargo xtask test          install what the tests need, then run all of them
 cargo xtask check         formatting, lints and docs, without a test
 cargo xtask clients       install the OpenTelemetry clients that the tests drive, and nothing else
 cargo xtask bench [ARGS]  run the benches in release (ARGS go to cargo bench: --bench scan)
+cargo xtask bench --peers  build a Collector, and measure it and BeTrace with the same rules and traces (10 minutes)
 cargo xtask bless         write the expected files of the corpora anew; review them in the diff
 ";
 
@@ -62,6 +65,10 @@ fn demo(arguments: &[String]) -> Result<(), Failure> {
 }
 
 fn bench(arguments: &[String]) -> Result<(), Failure> {
+    if arguments.first().is_some_and(|first| first == "--peers") {
+        return peers::bench();
+    }
+    run::say(&machine::describe());
     let mut command = cargo(["bench", "--package", "betrace-benches"]);
     command.args(arguments);
     run::run(&mut command)

@@ -1,6 +1,7 @@
 //! Starting other programs: what was run is printed first, and a failure says what failed.
 
 use std::fmt;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -48,6 +49,11 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     } else {
         Err(Failure::new(format!("`{line}` ended with {status}")))
     }
+}
+
+/// Says what was asked for, on stdout. Who has closed it has read what they wanted.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Whether a program is on the PATH and answers.

@@ -1,6 +1,5 @@
 //! A host on loopback and a sender in a process of its own: the host's CPU time a span, sockets included.
 
-use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,14 +7,19 @@ use std::time::{Duration, Instant};
 use betrace::app::{Host, Source};
 use betrace::config::Config;
 use betrace::engine::{Engine, EngineLimits};
+use betrace::load::client::Target as To;
+use betrace::load::deck::Deck;
+use betrace::load::send::{Load, run};
+use betrace::load::shape::Shape;
 use betrace::sinks::{self, DEFAULT_BYTES, Target, format::Format};
-use betrace_benches::traffic::{SERVICES, SPANS_A_REQUEST, Traffic};
-use betrace_benches::{cpu, raw, rules};
-use tonic::Code;
+use betrace_benches::traffic::{SERVICES, SPANS_A_TRACE};
+use betrace_benches::{cpu, rules};
 
 /// The argument that makes this program the sender.
 pub(crate) const SEND: &str = "--send";
 const SPANS: u64 = 3_000_000;
+/// Of the sender with a request that the host has no room for.
+const PATIENCE: Duration = Duration::from_secs(60);
 const WORKERS: usize = 1;
 /// Long enough that traces wait, and short enough that they fit into memory at the speed of loopback.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -74,38 +78,30 @@ pub(crate) fn measure(names: usize, title: &str) {
     }
 }
 
-/// The sender: a connection for each service, all at one group at a time.
+/// The sender, as `betrace load` is: a connection for each service.
 pub(crate) fn send(address: &str, spans: &str) {
-    let address: SocketAddr = address.parse().expect("an address");
-    let groups = spans.parse::<u64>().expect("a number") / SPANS_A_REQUEST / SERVICES;
-    let traffic = Traffic::default();
+    let traces = spans.parse::<u64>().expect("a number") / SPANS_A_TRACE;
+    let deck = Deck::made(&Shape::default(), Some(traces), 0).expect("it is small");
+    let load = Load {
+        deck: Arc::new(deck),
+        target: To::grpc(address, ""),
+        connections: SERVICES as usize,
+        rate: None,
+        duration: None,
+        retry_for: PATIENCE,
+        seed: 0,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
-    runtime.block_on(async {
-        let mut clients = Vec::new();
-        for _ in 0..SERVICES {
-            clients.push(raw::connect(address, "").await);
-        }
-        for group in 0..groups {
-            let mut calls = tokio::task::JoinSet::new();
-            for (service, mut client) in (0..).zip(clients.iter().cloned()) {
-                let request = traffic.request(group, service);
-                calls.spawn(async move {
-                    loop {
-                        match raw::export(&mut client, request.clone()).await {
-                            Ok(answer) => return assert!(answer.is_empty(), "spans were refused"),
-                            // The host has no room: its answer asks to try again.
-                            Err(status) if status.code() == Code::Unavailable => {
-                                tokio::time::sleep(Duration::from_millis(20)).await;
-                            }
-                            Err(status) => panic!("{status}"),
-                        }
-                    }
-                });
-            }
-            calls.join_all().await;
-        }
-    });
+    let no_look = async || std::future::pending().await;
+    let sent = run(&load, std::future::pending(), no_look, |(), _, _| {});
+    let tally = runtime.block_on(sent).expect("it is taken").tally;
+    assert_eq!(
+        (tally.failed, tally.rejected),
+        (0, 0),
+        "{:?}",
+        tally.failure
+    );
 }

@@ -12,6 +12,7 @@ pub mod dev;
 pub mod explain;
 pub mod failure;
 pub mod inspect;
+pub mod load;
 pub mod progress;
 pub mod replay;
 pub mod rules;
@@ -64,6 +65,8 @@ pub enum Command {
     Replay(replay::ReplayArgs),
     /// Ask a running host why a rule fired on a trace, or did not
     Explain(explain::ExplainArgs),
+    /// Send traces at a rate, or as fast as it goes, and say how they were answered
+    Load(load::LoadArgs),
     /// Show the settings in effect
     Config(config::ConfigArgs),
     /// Print a script with which a shell completes commands and flags
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Load(args) => load::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completions(args) => completions::run(&args),
     };

@@ -47,3 +47,4 @@ pub use refusal::Refusal;
 pub use routing::{Accepted, IngestView, Routed, Router};
 pub use serve::{Listeners, Server, serve, serve_grpc, serve_http};
 pub use shutdown::{Shutdown, Trigger};
+pub use status::retry_delay;

@@ -45,6 +45,18 @@ impl Status {
     }
 }
 
+/// When a `google.rpc.Status` asks to try again, if it does.
+pub fn retry_delay(status: &[u8]) -> Option<Duration> {
+    let status = StatusMessage::decode(status).ok()?;
+    let detail = status.details.iter().find(|d| d.type_url == RETRY_INFO)?;
+    let delay = RetryInfo::decode(&detail.value[..]).ok()?.retry_delay?;
+    let seconds = u64::try_from(delay.seconds).ok()?;
+    Some(Duration::new(
+        seconds,
+        u32::try_from(delay.nanos).ok()?.min(999_999_999),
+    ))
+}
+
 fn seconds_and_nanos(duration: Duration) -> ProtoDuration {
     ProtoDuration {
         seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
@@ -86,4 +98,26 @@ struct ProtoDuration {
     seconds: i64,
     #[prost(int32, tag = "2")]
     nanos: i32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_asks_for_is_read_as_it_was_written() {
+        for delay in [
+            None,
+            Some(Duration::from_millis(2_500)),
+            Some(Duration::ZERO),
+        ] {
+            let status = Status {
+                code: Code::Unavailable,
+                message: "no room".into(),
+                retry_after: delay,
+            };
+            assert_eq!(retry_delay(&status.to_protobuf()), delay);
+        }
+        assert_eq!(retry_delay(b"\xff"), None);
+    }
 }

@@ -7,14 +7,43 @@ use std::time::Duration;
 /// What `/proc/self/stat` counts in: a hundredth of a second on every Linux that Rust runs on.
 const TICK: Duration = Duration::from_millis(10);
 
+/// CPU time of all threads that a process has or had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    pub user: Duration,
+    /// In the kernel, for it.
+    pub kernel: Duration,
+}
+
+impl Spent {
+    pub fn total(self) -> Duration {
+        self.user + self.kernel
+    }
+
+    pub fn since(self, before: Spent) -> Spent {
+        Spent {
+            user: self.user.saturating_sub(before.user),
+            kernel: self.kernel.saturating_sub(before.kernel),
+        }
+    }
+}
+
 /// CPU time of all threads that this process has or had.
 pub fn process() -> Option<Duration> {
+    spent().map(Spent::total)
+}
+
+/// As [`process`], in its two parts.
+pub fn spent() -> Option<Spent> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     // The second field is the program's name in parentheses, which may hold anything.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut ticks = fields.split_whitespace().skip(11);
     let mut next = || ticks.next()?.parse::<u32>().ok();
-    Some(TICK * (next()? + next()?))
+    Some(Spent {
+        user: TICK * next()?,
+        kernel: TICK * next()?,
+    })
 }
 
 /// CPU time of the thread that asks.
