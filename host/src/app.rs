@@ -19,7 +19,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Receiver, bounded};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -28,12 +28,13 @@ use crate::assemble::limits::Limits;
 use crate::cli::Failure;
 use crate::cli::failure::note;
 use crate::config::{Config, SignalsTarget};
-use crate::engine::{Engine, EngineLimits, Rule};
+use crate::engine::{BreakerLimits, Engine, EngineLimits, Rule};
 use crate::ingest::{
     self, Budget, Listeners, Listens, Router, Shutdown, Snapshot, Transport, Trigger,
 };
 use crate::live::{Book, SaveReport};
 use crate::pipeline::Judge;
+use crate::pipeline::aftermath::Aftermath;
 use crate::pipeline::thread::{Ask, Clock, ShardThread, Shown};
 use crate::replay::ring::{Ring, RingLimits};
 use crate::replay::trial::Trial;
@@ -165,6 +166,9 @@ impl Host {
         let broken = Arc::new(AtomicBool::new(false));
         let sink_counters = sink.counters();
         let sink = sink.remembered(live.recent.clone());
+        // One wake-up is as good as many: whoever wakes looks at all rules.
+        let (wake, opened) = bounded(1);
+        let aftermath = Aftermath::new(wake);
         let mut queues = Vec::new();
         let mut threads = Vec::new();
         let mut shown = Vec::new();
@@ -184,6 +188,7 @@ impl Host {
                 rules: live.rules.clone(),
                 ring: live.ring.part(shard),
                 sink: sink.clone(),
+                aftermath: aftermath.clone(),
                 clock,
                 shown: shows,
             };
@@ -208,7 +213,7 @@ impl Host {
         };
         let reloading = match source {
             Source::Fixed(_) => None,
-            Source::Watched(watched) => Some(reload(&live, *watched).map_err(|error| {
+            Source::Watched(watched) => Some(reload(&live, *watched, opened).map_err(|error| {
                 Failure::new(format!(
                     "can't start the threads that reload rules: {error}"
                 ))
@@ -361,7 +366,7 @@ impl Drop for Alarm {
 }
 
 /// Starts what follows the files, and tells of what was loaded first, and of what it does to traces that are kept already.
-fn reload(live: &Live, watched: Watched) -> std::io::Result<Reloading> {
+fn reload(live: &Live, watched: Watched, opened: Receiver<()>) -> std::io::Result<Reloading> {
     live.book.stand(watched.library.statuses());
     let started = Instant::now();
     let kept = live.ring.snapshot();
@@ -382,6 +387,7 @@ fn reload(live: &Live, watched: Watched) -> std::io::Result<Reloading> {
     Reload {
         library: watched.library,
         saved: watched.saved,
+        opened,
         published: live.rules.clone(),
         engine: live.engine.clone(),
         ring: live.ring.clone(),
@@ -462,5 +468,11 @@ fn engine_limits(config: &Config) -> EngineLimits {
         result_bytes: config.rule_result,
         findings: config.rule_findings,
         component_bytes: config.rule_component,
+        breaker: BreakerLimits {
+            faults: u32::try_from(config.breaker_faults).unwrap_or(u32::MAX),
+            window: config.breaker_window,
+            back_off: config.breaker_back_off,
+            longest_back_off: config.breaker_longest,
+        },
     }
 }

@@ -13,7 +13,7 @@ use crate::assemble::shard::Whereabouts;
 use crate::engine::Engine;
 use crate::ingest::{Counters, IngestView, Shutdown};
 use crate::live::Book;
-use crate::pipeline::thread::{Ask, Shown};
+use crate::pipeline::thread::{Ask, Clock, Shown};
 use crate::replay::ring::Ring;
 use crate::rules::Published;
 use crate::rules::watch::WatchCounters;
@@ -34,6 +34,8 @@ pub struct State {
     /// One a shard.
     pub shards: Vec<Shown>,
     pub asks: Vec<Sender<Ask>>,
+    /// What quarantines are told by.
+    pub clock: Clock,
     pub sink: Arc<SinkCounters>,
     /// None where rules are not watched.
     pub watch: Option<Arc<WatchCounters>>,
@@ -151,6 +153,7 @@ pub(super) mod fixture {
             ingest: router.view(),
             shards: Vec::new(),
             asks: Vec::new(),
+            clock: Clock::start(),
             sink: Arc::default(),
             watch: None,
             broken: Arc::default(),

@@ -132,6 +132,7 @@ fn state(
         ingest: seen.ingest,
         shards: seen.shards,
         asks: live.asks.clone(),
+        clock: live.clock,
         sink: seen.sink,
         watch: seen.watch,
         broken: seen.broken,

@@ -366,6 +366,42 @@ pub const SETTINGS: &[Setting] = &[
         "a rule's `.wasm` file",
     ),
     rules(
+        "breaker-faults",
+        Kind::Count {
+            least: 1,
+            most: 10_000,
+        },
+        "5",
+        "faults within `breaker-window` that quarantine a rule: it is not asked for a while, and its traces are counted",
+    ),
+    rules(
+        "breaker-window",
+        Kind::Duration {
+            least: 1,
+            most: 24 * HOUR,
+        },
+        "60s",
+        "within which the faults have to come that quarantine a rule",
+    ),
+    rules(
+        "breaker-back-off",
+        Kind::Duration {
+            least: 1,
+            most: 24 * HOUR,
+        },
+        "10s",
+        "how long a rule is quarantined before one batch tries it again; each try that faults doubles it",
+    ),
+    rules(
+        "breaker-longest",
+        Kind::Duration {
+            least: 1,
+            most: 24 * HOUR,
+        },
+        "10m",
+        "the longest that a rule is quarantined between two tries",
+    ),
+    rules(
         "warm-instances",
         Kind::AutoCount {
             least: 1,

@@ -264,6 +264,12 @@ fn defaults_are_those_of_the_engine() {
         result_bytes: config.rule_result,
         findings: config.rule_findings,
         component_bytes: config.rule_component,
+        breaker: crate::engine::BreakerLimits {
+            faults: u32::try_from(config.breaker_faults).expect("it is in its range"),
+            window: config.breaker_window,
+            back_off: config.breaker_back_off,
+            longest_back_off: config.breaker_longest,
+        },
         ..crate::engine::EngineLimits::for_workers(config.workers)
     };
     assert_eq!(ours, crate::engine::EngineLimits::default());

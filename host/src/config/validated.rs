@@ -66,6 +66,10 @@ pub struct Config {
     pub rule_result: usize,
     pub rule_findings: usize,
     pub rule_component: usize,
+    pub breaker_faults: usize,
+    pub breaker_window: Duration,
+    pub breaker_back_off: Duration,
+    pub breaker_longest: Duration,
     /// None: as many as the engine finds right for the number of workers.
     pub warm_instances: Option<usize>,
 
@@ -175,6 +179,12 @@ impl Config {
             "rule-memory",
             "a rule's input would not fit in its memory",
         );
+        ordered(
+            self.breaker_back_off <= self.breaker_longest,
+            "breaker-back-off",
+            "breaker-longest",
+            "a rule would be quarantined for longer than the longest",
+        );
         if self.otlp_grpc.is_none() && self.otlp_http.is_none() {
             let what =
                 "`otlp-grpc` and `otlp-http` are both off: nothing could come in, so leave one on";
@@ -262,6 +272,10 @@ impl Reader<'_> {
             rule_result: self.number("rule-result"),
             rule_findings: self.number("rule-findings"),
             rule_component: self.number("rule-component"),
+            breaker_faults: self.number("breaker-faults"),
+            breaker_window: self.duration("breaker-window"),
+            breaker_back_off: self.duration("breaker-back-off"),
+            breaker_longest: self.duration("breaker-longest"),
             warm_instances: self.auto_number("warm-instances"),
 
             watch_poll: self.duration("watch-poll"),

@@ -28,6 +28,8 @@ pub(super) struct Instance {
     store: Store<State>,
     exports: BatchRule,
     started_bytes: usize,
+    /// Calls of `evaluate` so far.
+    calls: u64,
 }
 
 /// Why there is no instance.
@@ -48,6 +50,7 @@ impl Instance {
             store,
             exports,
             started_bytes,
+            calls: 0,
         })
     }
 
@@ -61,6 +64,7 @@ impl Instance {
 
     pub(super) fn evaluate(&mut self, batch: Batch<'_>) -> Result<Vec<Finding>, Fault> {
         self.begin();
+        self.calls += 1;
         match self
             .exports
             .betrace_rule_rule()
@@ -70,6 +74,11 @@ impl Instance {
             Ok(Err(message)) => Err(Fault::new(FaultKind::Error, message)),
             Err(error) => Err(classify(&self.store, error)),
         }
+    }
+
+    /// Calls of `evaluate` so far, with the one that runs or has failed.
+    pub(super) fn calls(&self) -> u64 {
+        self.calls
     }
 
     /// Bytes that its memory has grown by since it started.

@@ -3,6 +3,8 @@
 use std::num::NonZero;
 use std::time::Duration;
 
+use super::breaker::BreakerLimits;
+
 /// CPU time that one call may take. A batch of 16,384 spans at 3 ns a span and rule takes 50 us: a thousand times less.
 pub const DEADLINE: Duration = Duration::from_millis(50);
 
@@ -95,6 +97,8 @@ pub struct EngineLimits {
     pub result_bytes: usize,
     pub findings: usize,
     pub component_bytes: usize,
+    /// When a rule that faults is not asked any more.
+    pub breaker: BreakerLimits,
 }
 
 /// A limit that can't hold.
@@ -138,6 +142,7 @@ impl EngineLimits {
             result_bytes: RESULT_BYTES,
             findings: FINDINGS,
             component_bytes: COMPONENT_BYTES,
+            breaker: BreakerLimits::default(),
         }
     }
 
@@ -228,6 +233,13 @@ impl EngineLimits {
             1 << 10,
             1 << 30,
             "as the host compiles it in memory",
+        )?;
+        between(
+            "breaker-faults",
+            self.breaker.faults as usize,
+            1,
+            10_000,
+            "as the host keeps the time of each",
         )?;
         Ok(())
     }

@@ -13,6 +13,7 @@ use wasmtime::component::types::ComponentItem;
 use wit_component::ComponentEncoder;
 
 use super::bindings::BatchRulePre;
+use super::breaker::Breaker;
 use super::counters::{Counters, Counts};
 use super::fault::Fault;
 use super::instance::{self, Instance, StartError, State};
@@ -41,6 +42,8 @@ pub struct Rule {
     pre: BatchRulePre<State>,
     /// Shared with the versions before, so that what is counted of a rule never falls.
     counters: Arc<Counters>,
+    /// Of this version, wherever it is in force.
+    breaker: Arc<Breaker>,
     source: Option<Arc<RuleSource>>,
 }
 
@@ -140,14 +143,17 @@ impl Rule {
             component,
             pre,
             counters: Arc::default(),
+            breaker: Arc::default(),
             source: None,
         })
     }
 
-    /// This rule as it is put in force: it counts on where `before` is, or from 0 whatever it did until now.
+    /// This rule as it is put in force: it counts on where `before` is, or from 0 whatever it did until now, and its breaker
+    /// is closed.
     pub fn in_force(&self, before: Option<&Rule>, source: Option<&Arc<RuleSource>>) -> Rule {
         Rule {
             counters: before.map_or_else(Arc::default, |before| before.counters.clone()),
+            breaker: Arc::default(),
             source: source.cloned(),
             ..self.clone()
         }
@@ -172,6 +178,11 @@ impl Rule {
     pub fn signalled(&self, certain: u64, unsure: u64) {
         let severity = self.manifest.severity;
         self.counters.signalled(severity, certain, unsure);
+    }
+
+    /// Whether live traffic may ask it.
+    pub fn breaker(&self) -> &Breaker {
+        &self.breaker
     }
 
     pub(super) fn key(&self) -> u64 {
