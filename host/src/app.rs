@@ -36,9 +36,11 @@ use crate::live::{Book, SaveReport};
 use crate::pipeline::Judge;
 use crate::pipeline::aftermath::Aftermath;
 use crate::pipeline::thread::{Ask, Clock, ShardThread, Shown};
+use crate::replay::bundle::keeper::{self, Bundles, Keeper};
+use crate::replay::bundle::shelf::Shelf;
 use crate::replay::ring::{Ring, RingLimits};
 use crate::replay::trial::Trial;
-use crate::rules::Published;
+use crate::rules::{Published, dsl};
 use crate::signal::judge::Unfinished;
 use crate::sinks::format::Format;
 use crate::sinks::recent::Recent;
@@ -70,6 +72,8 @@ pub struct Host {
     shown: Vec<Shown>,
     router: Router,
     live: Live,
+    /// Of calls that faulted; none where they are not kept. Finished when no shard can fault any more.
+    keeper: Option<Keeper>,
     /// Ended first, and before what it watches with.
     reloading: Option<Reloading>,
     /// Stopped last.
@@ -168,7 +172,9 @@ impl Host {
         let sink = sink.remembered(live.recent.clone());
         // One wake-up is as good as many: whoever wakes looks at all rules.
         let (wake, opened) = bounded(1);
-        let aftermath = Aftermath::new(wake);
+        let (bundles, keeper) = bundles(config, &engine)?;
+        let bundle_counters = bundles.as_ref().map(Bundles::counters);
+        let aftermath = Aftermath::new(wake, bundles);
         let mut queues = Vec::new();
         let mut threads = Vec::new();
         let mut shown = Vec::new();
@@ -227,6 +233,7 @@ impl Host {
             sink: sink_counters,
             watch,
             broken,
+            bundles: bundle_counters,
         };
         let beside = beside.serve(config, &live, seen);
         let servers = runtime.spawn(ingest::serve(
@@ -243,6 +250,7 @@ impl Host {
             shown,
             router,
             live,
+            keeper,
             reloading,
             beside,
             grpc,
@@ -303,6 +311,9 @@ impl Host {
             let shown = *shown.lock().unwrap_or_else(PoisonError::into_inner);
             done.shards.push(shown.assembly);
             done.invalid_utf8 += shown.invalid_utf8;
+        }
+        if let Some(keeper) = self.keeper {
+            keeper.finish();
         }
         self.beside.stop();
         done
@@ -406,6 +417,25 @@ pub fn engine(config: &Config) -> Result<Arc<Engine>, Failure> {
     })
 }
 
+/// What keeps calls that faulted, where there is a folder for them.
+fn bundles(config: &Config, engine: &Engine) -> Result<(Option<Bundles>, Option<Keeper>), Failure> {
+    let Some(folder) = &config.bundles else {
+        return Ok((None, None));
+    };
+    let failed = |error: std::io::Error| {
+        Failure::new(format!(
+            "can't keep bundles in {}: {error}",
+            folder.display()
+        ))
+        .help("check the path and its permissions, or leave `bundles` out")
+    };
+    let shelf = Shelf::open(folder, config.bundles_most, config.bundles_bytes as u64);
+    let shelf = shelf.map_err(failed)?;
+    let limits = engine.limits().clone();
+    let (bundles, keeper) = keeper::start(shelf, limits, &dsl::compile).map_err(failed)?;
+    Ok((Some(bundles), Some(keeper)))
+}
+
 /// An empty ring of a host.
 fn ring(config: &Config) -> Arc<Ring> {
     let limits = RingLimits {
@@ -468,6 +498,7 @@ fn engine_limits(config: &Config) -> EngineLimits {
         result_bytes: config.rule_result,
         findings: config.rule_findings,
         component_bytes: config.rule_component,
+        compile: config.rule_compile,
         breaker: BreakerLimits {
             faults: u32::try_from(config.breaker_faults).unwrap_or(u32::MAX),
             window: config.breaker_window,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use axum::extract::State as Extract;
 use axum::response::{IntoResponse, Response};
@@ -17,6 +17,7 @@ use crate::assemble::counters::Counters as Assembly;
 use crate::assemble::trace::Completion;
 use crate::engine::{Counts, FaultKind, Rule, manifest};
 use crate::ingest::{Counters, Transport};
+use crate::replay::bundle::keeper::Counters as BundleCounters;
 use crate::rules::update::RuleState;
 use crate::signal::Severity;
 
@@ -76,6 +77,8 @@ families! {
     RULE_TOO_LARGE: Counter "betrace_rule_input_too_large_total" ["rule"] "Traces that no instance of a rule has the memory for.";
     RULE_SECONDS: Counter "betrace_rule_cpu_seconds_total" ["rule"] "CPU time of a rule's calls.";
     RULE_INSTANCES: Counter "betrace_rule_instances_total" ["rule"] "Instances made of a rule.";
+    BUNDLES: Counter "betrace_fault_bundles_total" ["outcome"] "Faults that could be kept as bundles: written, recent (the rule had one within a minute), queue_full, too_large, failed.";
+    BUNDLES_REMOVED: Counter "betrace_fault_bundles_removed_total" [] "Bundles removed for newer ones.";
     SIGNALS: Counter "betrace_rule_signals_total" ["rule", "severity", "certainty"] "Signals of a rule, by the severity that it had then.";
     SIGNALS_WRITTEN: Counter "betrace_signals_written_total" [] "Signals that the sink has written.";
     SIGNALS_LOST: Counter "betrace_signals_lost_total" [] "Signals that could not be written.";
@@ -272,6 +275,7 @@ fn each_rule(state: &State, text: &mut Exposition) {
         let is_out = rule.breaker().quarantine().is_some();
         quarantined.count(&[&rule.id], u64::from(is_out));
     }
+    bundles(state, text);
     let mut signals = text.family(&SIGNALS);
     for (rule, counts) in &rules {
         for severity in manifest::Severity::ALL {
@@ -286,6 +290,21 @@ fn each_rule(state: &State, text: &mut Exposition) {
             }
         }
     }
+}
+
+fn bundles(state: &State, text: &mut Exposition) {
+    let counters = state.bundles.as_deref();
+    let count = |of: fn(&BundleCounters) -> &AtomicU64| {
+        counters.map_or(0, |counters| of(counters).load(Relaxed))
+    };
+    let mut outcomes = text.family(&BUNDLES);
+    outcomes.count(&["written"], count(|c| &c.written));
+    outcomes.count(&["recent"], count(|c| &c.recent));
+    outcomes.count(&["queue_full"], count(|c| &c.queue_full));
+    outcomes.count(&["too_large"], count(|c| &c.too_large));
+    outcomes.count(&["failed"], count(|c| &c.failed));
+    let removed = count(|c| &c.removed);
+    text.family(&BUNDLES_REMOVED).count(&[], removed);
 }
 
 fn signals(state: &State, text: &mut Exposition) {

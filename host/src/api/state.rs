@@ -14,6 +14,7 @@ use crate::engine::Engine;
 use crate::ingest::{Counters, IngestView, Shutdown};
 use crate::live::Book;
 use crate::pipeline::thread::{Ask, Clock, Shown};
+use crate::replay::bundle::keeper::Counters as BundleCounters;
 use crate::replay::ring::Ring;
 use crate::rules::Published;
 use crate::rules::watch::WatchCounters;
@@ -41,6 +42,8 @@ pub struct State {
     pub watch: Option<Arc<WatchCounters>>,
     /// Set when a shard's thread has ended before it should.
     pub broken: Arc<AtomicBool>,
+    /// None where calls that faulted are not kept.
+    pub bundles: Option<Arc<BundleCounters>>,
     pub limits: ApiLimits,
     /// When the host started, in Unix nanoseconds.
     pub started: u64,
@@ -157,6 +160,7 @@ pub(super) mod fixture {
             sink: Arc::default(),
             watch: None,
             broken: Arc::default(),
+            bundles: None,
             limits: ApiLimits {
                 streams: 1,
                 body: 1,

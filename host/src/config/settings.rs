@@ -366,6 +366,15 @@ pub const SETTINGS: &[Setting] = &[
         "a rule's `.wasm` file",
     ),
     rules(
+        "rule-compile",
+        Kind::Duration {
+            least: SECOND,
+            most: HOUR,
+        },
+        "2m",
+        "CPU time that compiling a rule's `.wasm` file could take at worst, estimated from its code; past it the rule is refused",
+    ),
+    rules(
         "breaker-faults",
         Kind::Count {
             least: 1,
@@ -400,6 +409,31 @@ pub const SETTINGS: &[Setting] = &[
         },
         "10m",
         "the longest that a rule is quarantined between two tries",
+    ),
+    rules(
+        "bundles",
+        Kind::Folder,
+        "off",
+        "a folder of its own for calls that faulted, one a rule and minute, each with the traces that it was about; \
+         `betrace replay BUNDLE` repeats one; `off` for none",
+    ),
+    rules(
+        "bundles-most",
+        Kind::Count {
+            least: 1,
+            most: 100_000,
+        },
+        "100",
+        "bundles in the folder; the oldest go",
+    ),
+    rules(
+        "bundles-bytes",
+        Kind::Size {
+            least: MIB,
+            most: TIB,
+        },
+        "256MiB",
+        "bytes of bundles in the folder; the oldest go",
     ),
     rules(
         "warm-instances",

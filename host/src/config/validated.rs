@@ -66,10 +66,15 @@ pub struct Config {
     pub rule_result: usize,
     pub rule_findings: usize,
     pub rule_component: usize,
+    pub rule_compile: Duration,
     pub breaker_faults: usize,
     pub breaker_window: Duration,
     pub breaker_back_off: Duration,
     pub breaker_longest: Duration,
+    /// None: calls that faulted are not kept.
+    pub bundles: Option<PathBuf>,
+    pub bundles_most: usize,
+    pub bundles_bytes: usize,
     /// None: as many as the engine finds right for the number of workers.
     pub warm_instances: Option<usize>,
 
@@ -272,10 +277,14 @@ impl Reader<'_> {
             rule_result: self.number("rule-result"),
             rule_findings: self.number("rule-findings"),
             rule_component: self.number("rule-component"),
+            rule_compile: self.duration("rule-compile"),
             breaker_faults: self.number("breaker-faults"),
             breaker_window: self.duration("breaker-window"),
             breaker_back_off: self.duration("breaker-back-off"),
             breaker_longest: self.duration("breaker-longest"),
+            bundles: self.folder("bundles"),
+            bundles_most: self.number("bundles-most"),
+            bundles_bytes: self.number("bundles-bytes"),
             warm_instances: self.auto_number("warm-instances"),
 
             watch_poll: self.duration("watch-poll"),
@@ -347,6 +356,16 @@ impl Reader<'_> {
             );
         }
         entry.texts.iter().map(PathBuf::from).collect()
+    }
+
+    fn folder(&mut self, name: &str) -> Option<PathBuf> {
+        let entry = self.written.get(name)?;
+        let text = entry.texts.last()?;
+        if text.is_empty() {
+            let problem = "it is empty: write a folder or `off`".to_owned();
+            self.wrong(name, &entry.origin, problem);
+        }
+        (text != "off").then(|| PathBuf::from(text))
     }
 
     fn signals(&mut self, name: &str) -> SignalsTarget {

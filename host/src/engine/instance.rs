@@ -19,7 +19,7 @@ pub(super) struct State {
     memory_bytes: usize,
     memory_limit: usize,
     table_limit: usize,
-    /// More memory than the limit was asked for in this call.
+    /// More memory, or a larger table, than the limit was asked for in this call.
     refused: bool,
 }
 
@@ -71,6 +71,10 @@ impl Instance {
             .call_evaluate(&mut self.store, batch)
         {
             Ok(Ok(findings)) => Ok(findings),
+            Ok(Err(message)) if message.is_empty() => Err(Fault::new(
+                FaultKind::Error,
+                "`evaluate` returned an error without a text",
+            )),
             Ok(Err(message)) => Err(Fault::new(FaultKind::Error, message)),
             Err(error) => Err(classify(&self.store, error)),
         }
@@ -202,6 +206,8 @@ impl ResourceLimiter for State {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= self.table_limit)
+        let is_allowed = desired <= self.table_limit;
+        self.refused |= !is_allowed;
+        Ok(is_allowed)
     }
 }

@@ -227,7 +227,7 @@ impl ShardThread {
             .judge
             .judge_live(set, shard, traces, when, &mut signals);
         if !incidents.is_empty() {
-            self.aftermath.follow(incidents);
+            self.aftermath.follow(incidents, set, traces, shard, when);
         }
         let batch = JudgedBatch {
             traces,
@@ -325,7 +325,7 @@ mod tests {
             judge: Judge::new(engine, Unfinished::Stable, false),
             rules: Arc::new(Published::new(Vec::new())),
             sink,
-            aftermath: Aftermath::new(bounded(1).0),
+            aftermath: Aftermath::new(bounded(1).0, None),
             clock,
             shown: Shown::default(),
         };

@@ -144,6 +144,8 @@ fn times(report: &SaveReport) -> String {
         return format!("loaded in {live}");
     }
     match (&report.verdict, report.update.changes.is_empty()) {
+        // Nobody saved anything.
+        (None, true) if !report.update.trips.is_empty() => String::new(),
         (Some(_), _) => format!(
             "live after {live}, verdict after {}",
             shown(report.verdict_after)
