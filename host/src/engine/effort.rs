@@ -1,16 +1,18 @@
 //! How long a component could take to compile, told from its code before anything is compiled.
 //!
 //! Cranelift can't be stopped, and takes more than twice as long for a function that is twice as large. What drives it was
-//! measured with functions made to be slow (release of wasmtime in `runtime.rs`, one function of 45 to 835 KB, two shared and
-//! busy cores), and each cost below is at least what the slowest of them took:
+//! measured with functions made to be slow (the release of wasmtime in `runtime.rs`, CPU time of a shared Xeon core); each
+//! cost below is at least what the slowest of them took:
 //!
-//! | function | took |
+//! | one function | took |
 //! | --- | --- |
 //! | 64,000 multiplications in a row, 760 KB | 1.7 s |
-//! | 4,000; 16,000; 64,000 `if`s over 8 locals, 55; 211; 835 KB | 0.25; 3.5; 114 s |
-//! | 16,000; 30,000 nested blocks, 131; 240 KB | 2.5; 8.4 s |
-//! | 4,000; 8,000 loops over 64 locals, 60; 120 KB | 3.0; 12.9 s |
-//! | 3,000; 6,000 `if`s over 3,000; 4,000 locals, 45; 90 KB | 6.1; 26 s |
+//! | 5,000; 10,000 `if`s over 8 locals, 75; 150 KB | 0.15; 0.6 s |
+//! | 15,000; 30,000 nested blocks, 120; 240 KB | 1.0; 4.1 s |
+//! | 4,000; 8,000 loops over 64 locals, 60; 120 KB | 1.5; 5.5 s |
+//! | 3,000; 6,000 `if`s over 3,000; 4,000 locals, 45; 90 KB | 2.4; 9.7 s |
+//! | 1,000 nested loops over 2,300 locals, 30 KB | 7.3 s |
+//! | one loop over 3,900 locals with 3,000 ways back, 60 KB | 32 s |
 //!
 //! The estimate is meant to be too high: code that nobody made to be slow takes a tenth of it.
 
@@ -21,14 +23,14 @@ use wasmparser::{FunctionBody, Operator, Parser, Payload};
 /// A byte of code, in nanoseconds, whatever surrounds it.
 const BYTE_NS: u64 = 2_000;
 
-/// For each byte of a function, each other byte of it costs so many billionths of that much more: 0.17 ns.
-const BYTES_TOGETHER: (u64, u64) = (17, 100);
+/// For each byte of a function, each byte of it: 0.08 ns.
+const BYTES_TOGETHER_NS: (u64, u64) = (8, 100);
 
 /// For each loop of a function, each loop of it.
-const LOOPS_TOGETHER_NS: u64 = 210;
+const LOOPS_TOGETHER_NS: u64 = 100;
 
 /// For each place where control flow parts or joins, each local that the function uses: it may need a value of its own there.
-const JOIN_AND_LOCAL_NS: u64 = 1_100;
+const JOIN_AND_LOCAL_NS: u64 = 3_000;
 
 /// What compiling could take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,7 +83,7 @@ fn function(body: &FunctionBody<'_>, used: &mut Vec<bool>) -> u64 {
         }
     }
     let bytes = body.range().len() as u64;
-    let (times, per) = BYTES_TOGETHER;
+    let (times, per) = BYTES_TOGETHER_NS;
     BYTE_NS
         .saturating_mul(bytes)
         .saturating_add(bytes.saturating_mul(bytes).saturating_mul(times) / per)
@@ -144,9 +146,9 @@ mod tests {
         );
         let took = [
             (ms(1, &straight), 90),
-            (ms(3_000, &ifs), 6_100),
-            (ms(64, &loops), 3_000),
-            (ms(1, &nested), 2_480),
+            (ms(3_000, &ifs), 2_400),
+            (ms(64, &loops), 1_500),
+            (ms(1, &nested), 1_100),
         ];
         for (at, (estimate, measured)) in took.into_iter().enumerate() {
             assert!(

@@ -84,8 +84,8 @@ pub enum LoadError {
     )]
     Effort {
         origin: String,
-        seconds: u64,
-        longest: u64,
+        seconds: f64,
+        longest: f64,
         bytes: usize,
         most: u64,
     },
@@ -290,8 +290,8 @@ fn check_effort(
     }
     Err(LoadError::Effort {
         origin: origin(),
-        seconds: effort.all.as_secs(),
-        longest: effort.longest.as_secs(),
+        seconds: effort.all.as_secs_f64().ceil(),
+        longest: effort.longest.as_secs_f64().ceil(),
         bytes: effort.bytes,
         most: most.as_secs(),
     })

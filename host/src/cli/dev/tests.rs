@@ -375,9 +375,16 @@ fn a_rule_that_kept_faulting_says_why_and_what_becomes_of_it() {
         report.update.trips = trips;
         render(&report)
     };
-    insta::assert_snapshot!(told(vec![trip(None)], None), @"");
+    insta::assert_snapshot!(told(vec![trip(None)], None), @"
+    ── 16:26:40 UTC  rule slow is quarantined ────────────────────────────────────────────────────────
+    `slow` kept faulting: timeout: it ran past its deadline
+    it judges nothing now, and is tried again in 10.0 s; mend rules/slow.wasm
+    ");
     let verdict = verdict(vec![judged("slow", ChangeKind::Edited)]);
-    insta::assert_snapshot!(told(vec![trip(Some("a1"))], verdict), @"");
+    let drawn = told(vec![trip(Some("a1"))], verdict);
+    let says = "its version before this one is in force again, until rules/slow.wasm is saved with a change";
+    assert!(drawn.contains("rule slow is rolled back"), "{drawn}");
+    assert!(drawn.contains(says), "{drawn}");
     let many = told(vec![trip(None); 5], None);
     assert!(many.contains("5 rules quarantined"), "{many}");
     assert!(
