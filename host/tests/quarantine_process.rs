@@ -15,7 +15,7 @@ use guests::{Describe, Reads, component};
 use serde_json::{Value, json};
 use support::{PATIENCE, Serve, betrace};
 
-const GOOD: &str = "rule good { detect { spans.count() >= 1 } }\n";
+const WITNESS: &str = "rule witness { detect { spans.count() >= 1 } }\n";
 
 fn describe(id: &'static str) -> Describe<'static> {
     Describe {
@@ -26,7 +26,8 @@ fn describe(id: &'static str) -> Describe<'static> {
     }
 }
 
-/// A host with the good rule, its folder, and what it was sent.
+/// A host with a rule that finds every trace, its folder, and what it was sent. Signals of a trace come in the order of ids, so
+/// this one is the last.
 struct Host {
     folder: tempfile::TempDir,
     serve: Serve,
@@ -38,7 +39,7 @@ impl Host {
         let folder = tempfile::tempdir().expect("a folder");
         let rules = folder.path().join("rules");
         fs::create_dir(&rules).expect("a folder");
-        fs::write(rules.join("good.betrace"), GOOD).expect("a file");
+        fs::write(rules.join("witness.betrace"), WITNESS).expect("a file");
         for (name, content) in files {
             fs::write(rules.join(name), content).expect("a file");
         }
@@ -52,7 +53,7 @@ impl Host {
         }
     }
 
-    /// Sends a trace of one span, and waits until the good rule has judged it: each trace is a batch.
+    /// Sends a trace of one span, and waits until all rules have judged it: each trace is a batch. Returns the signals of others.
     fn send(&mut self, name: &str) -> Vec<Value> {
         self.traces += 1;
         let id = format!("{:032x}", self.traces);
@@ -66,7 +67,7 @@ impl Host {
         loop {
             let signal = self.serve.signal();
             assert_eq!(signal["trace_id"], json!(id));
-            if signal["rule"] == "good" {
+            if signal["rule"] == "witness" {
                 return others;
             }
             others.push(signal);
@@ -181,14 +182,17 @@ fn without_a_version_before_it_a_rule_is_quarantined_and_comes_back_when_it_is_w
     assert!(until.starts_with("20") && until.ends_with('Z'), "{until}");
     assert_eq!(rule["quarantine"]["traces"], json!(1));
     assert_eq!(host.metric("betrace_rule_quarantined{rule=\"pay\"}"), 1.0);
-    assert_eq!(host.metric("betrace_rule_quarantined{rule=\"good\"}"), 0.0);
+    assert_eq!(
+        host.metric("betrace_rule_quarantined{rule=\"witness\"}"),
+        0.0
+    );
     assert_eq!(host.metric("betrace_rules{state=\"quarantined\"}"), 1.0);
     assert_eq!(
         host.metric("betrace_rule_quarantined_traces_total{rule=\"pay\"}"),
         1.0
     );
     assert_eq!(
-        host.metric("betrace_rule_unjudged_traces_total{rule=\"good\"}"),
+        host.metric("betrace_rule_unjudged_traces_total{rule=\"witness\"}"),
         0.0
     );
     let (_, stderr, _) = host.serve.terminate();

@@ -71,12 +71,12 @@ families! {
     RULE_FINDINGS: Counter "betrace_rule_findings_total" ["rule"] "Broken clauses that a rule found.";
     RULE_FAULTS: Counter "betrace_rule_faults_total" ["rule", "kind"] "Faults of a rule: trap, timeout, memory, stack, error, too_much, index, invalid, start.";
     RULE_UNJUDGED: Counter "betrace_rule_unjudged_traces_total" ["rule"] "Traces without a verdict of a rule, as it had faulted in their batch, was quarantined, or the pool of instances was full.";
-    RULE_QUARANTINED: Gauge "betrace_rule_quarantined" ["rule"] "1 while a rule is not asked, as it kept faulting; else 0.";
     RULE_QUARANTINES: Counter "betrace_rule_quarantines_total" ["rule"] "Times that a rule was quarantined, and that it faulted when it was tried again.";
     RULE_SKIPPED: Counter "betrace_rule_quarantined_traces_total" ["rule"] "Traces that came while a rule was quarantined, and so have no verdict of it.";
     RULE_TOO_LARGE: Counter "betrace_rule_input_too_large_total" ["rule"] "Traces that no instance of a rule has the memory for.";
     RULE_SECONDS: Counter "betrace_rule_cpu_seconds_total" ["rule"] "CPU time of a rule's calls.";
     RULE_INSTANCES: Counter "betrace_rule_instances_total" ["rule"] "Instances made of a rule.";
+    RULE_QUARANTINED: Gauge "betrace_rule_quarantined" ["rule"] "1 while a rule is not asked, as it kept faulting; else 0.";
     BUNDLES: Counter "betrace_fault_bundles_total" ["outcome"] "Faults that could be kept as bundles: written, recent (the rule had one within a minute), queue_full, too_large, failed.";
     BUNDLES_REMOVED: Counter "betrace_fault_bundles_removed_total" [] "Bundles removed for newer ones.";
     SIGNALS: Counter "betrace_rule_signals_total" ["rule", "severity", "certainty"] "Signals of a rule, by the severity that it had then.";

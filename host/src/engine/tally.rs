@@ -15,6 +15,9 @@ use crate::time::Time;
 /// rule and not one odd trace.
 pub const TRIAL_FAULTS: u32 = 3;
 
+/// The target of log lines about rules that keep faulting: few, and told whatever else is not.
+pub const QUARANTINE: &str = "betrace::quarantine";
+
 /// What a worker notes of a trial, beside what is found.
 #[derive(Debug, Default)]
 pub struct Tried {
@@ -226,6 +229,7 @@ impl Live<'_> {
             Admission::Probe => {
                 self.probe = Some(Probe::Begun);
                 tracing::info!(
+                    target: QUARANTINE,
                     rule = rule.id,
                     version = rule.version,
                     "a quarantined rule is tried again on one batch"
@@ -242,6 +246,7 @@ impl Live<'_> {
     fn asked(&mut self, rule: &Rule) {
         match self.probe.take() {
             Some(Probe::Passes) if rule.breaker().passed() => tracing::info!(
+                target: QUARANTINE,
                 rule = rule.id,
                 version = rule.version,
                 "a rule is out of quarantine"
@@ -260,6 +265,7 @@ impl Live<'_> {
         if let Some(opened) = opened {
             rule.counters().opened();
             tracing::warn!(
+                target: QUARANTINE,
                 rule = rule.id,
                 version = rule.version,
                 fault = fault.kind.name(),

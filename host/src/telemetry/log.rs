@@ -77,13 +77,13 @@ fn say(text: &str) {
     }
 }
 
-/// Warnings, reloads, and what was asked for.
+/// Warnings, reloads, what becomes of rules that keep faulting, and what was asked for.
 fn filter(asked: &str, notes: Notes) -> EnvFilter {
     let asked = match notes {
         _ if !asked.is_empty() => asked,
-        Notes::Logged => "warn,betrace::app::reload=info",
-        Notes::OnScreen => "warn,betrace::app::reload=off",
-        Notes::Beside => "warn",
+        Notes::Logged => "warn,betrace::app::reload=info,betrace::quarantine=info",
+        Notes::OnScreen => "warn,betrace::app::reload=off,betrace::quarantine=off",
+        Notes::Beside => "warn,betrace::quarantine=info",
     };
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::WARN.into())

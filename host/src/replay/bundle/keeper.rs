@@ -16,6 +16,7 @@ use super::shelf::{Put, Shelf};
 use super::{Bundle, BundledTrace, format};
 use crate::assemble::trace::{Requests, Trace};
 use crate::engine::runtime::WASMTIME;
+use crate::engine::tally::QUARANTINE;
 use crate::engine::{EngineLimits, Incident, Rule, RuleSet};
 use crate::replay::kept::{Judgement, Kept};
 use crate::rules::compile::{Compile, Source};
@@ -195,6 +196,7 @@ impl Writing {
                     self.counters.removed.fetch_add(removed, Relaxed);
                     let bundle = path.display().to_string();
                     tracing::info!(
+                        target: QUARANTINE,
                         rule = rule.id,
                         version = rule.version,
                         bundle,
