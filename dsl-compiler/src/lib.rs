@@ -24,6 +24,8 @@ pub mod syntax;
 pub mod types;
 
 use diagnostic::{Code, Diagnostic, Level, Sink, Span};
+pub use syntax::Known;
+use syntax::alone;
 use types::tree;
 
 /// What compiling a file gives.
@@ -42,6 +44,8 @@ pub struct CompiledRule {
     pub id: String,
     /// The rule alone: a file of the same stem that holds just this compiles to the same component.
     pub source: String,
+    /// Whether there is nothing to be said of it.
+    pub clean: bool,
     /// WebAssembly of the world `batch-rule`; empty for a rule that [`compile_changed`]'s caller has.
     pub component: Vec<u8>,
 }
@@ -52,38 +56,54 @@ const MAX_REFUSED: usize = 16;
 
 /// Compiles a file. `stem` is its name without its ending, the id of a bare body.
 pub fn compile(stem: &str, source: &[u8]) -> Output {
-    compile_changed(stem, source, &|_, _| false)
+    compile_changed(stem, source, &|_, _| Known::No)
 }
 
 /// Compiles a file of which the caller has some rules already: those whose id and [`CompiledRule::source`] are `known`
-/// come without a component, so that editing one rule of a thousand compiles one.
-pub fn compile_changed(stem: &str, source: &[u8], known: &dyn Fn(&str, &str) -> bool) -> Output {
-    let (rules, mut diagnostics) = check(stem, source);
-    if is_broken(&diagnostics) {
-        return Output {
-            rules: Vec::new(),
-            diagnostics,
-        };
+/// come without a component, and clean ones are only passed over, so that editing one rule of a thousand compiles one.
+pub fn compile_changed(stem: &str, source: &[u8], known: &dyn Fn(&str, &str) -> Known) -> Output {
+    let mut sink = Sink::default();
+    let (text, file, rules) = match readable(source) {
+        Ok(text) => {
+            let file = syntax::parse_changed(text, known, &mut sink);
+            let rules = types::check(&file, stem, text, &mut sink);
+            (text, file, rules)
+        }
+        Err(diagnostic) => {
+            sink.push(diagnostic);
+            ("", syntax::ast::File::default(), Vec::new())
+        }
+    };
+    let mut output = Output {
+        rules: Vec::new(),
+        diagnostics: sink.finish(),
+    };
+    if is_broken(&output.diagnostics) {
+        return output;
     }
-    // `check` has read it, or there are no rules.
-    let text = readable(source).unwrap_or_default();
-    let mut compiled = Vec::with_capacity(rules.len());
+    let mut checked = rules.iter();
     let mut refused = 0;
-    for rule in &rules {
-        let source = alone(rule, text);
-        let component = if known(&rule.id, &source) {
-            Ok(Vec::new())
-        } else {
-            component(rule, text)
-        };
-        match component {
-            Ok(component) => compiled.push(CompiledRule {
-                id: rule.id.clone(),
-                source,
-                component,
+    for rule in &file.rules {
+        let compiled = match (rule.known, &rule.id) {
+            (Some(Known::Clean), Some(id)) => Ok(CompiledRule {
+                id: id.text.clone(),
+                source: alone(rule.span, &rule.description, text).into_owned(),
+                clean: true,
+                component: Vec::new(),
             }),
+            // Without an error each of the others has checked.
+            (asked, _) => match checked.next() {
+                Some(rule) => {
+                    let known = |source: &str| asked.unwrap_or_else(|| known(&rule.id, source));
+                    compiled(rule, text, known, &output.diagnostics)
+                }
+                None => break,
+            },
+        };
+        match compiled {
+            Ok(rule) => output.rules.push(rule),
             Err(diagnostic) => {
-                diagnostics.push(diagnostic);
+                output.diagnostics.push(diagnostic);
                 refused += 1;
             }
         }
@@ -91,26 +111,32 @@ pub fn compile_changed(stem: &str, source: &[u8], known: &dyn Fn(&str, &str) -> 
             break;
         }
     }
-    if is_broken(&diagnostics) {
-        compiled.clear();
+    if refused > 0 {
+        output.rules.clear();
     }
-    Output {
-        rules: compiled,
-        diagnostics,
-    }
+    output
 }
 
-/// A rule as a file of its own. Nothing outside of its declaration and the lines above it says what it means.
-fn alone(rule: &tree::Rule, source: &str) -> String {
-    let declaration = rule.declaration.text(source);
-    // What is the whole file holds its description, if it has one.
-    if rule.description.is_empty() || declaration.len() == source.len() {
-        return declaration.to_owned();
-    }
-    let lines = rule.description.split('\n');
-    let mut text: String = lines.map(|line| format!("/// {line}\n")).collect();
-    text.push_str(declaration);
-    text
+fn compiled(
+    rule: &tree::Rule,
+    text: &str,
+    known: impl Fn(&str) -> Known,
+    diagnostics: &[Diagnostic],
+) -> Result<CompiledRule, Diagnostic> {
+    let source = alone(rule.declaration, &rule.description, text);
+    let component = match known(&source) {
+        Known::No => component(rule, text)?,
+        Known::Warned | Known::Clean => Vec::new(),
+    };
+    let is_within =
+        |span: Span| span.start >= rule.declaration.start && span.end <= rule.declaration.end;
+    let mut labels = diagnostics.iter().flat_map(|diagnostic| &diagnostic.labels);
+    Ok(CompiledRule {
+        id: rule.id.clone(),
+        source: source.into_owned(),
+        clean: !labels.any(|label| is_within(label.span)),
+        component,
+    })
 }
 
 /// A component that says how a rule came to its verdict.

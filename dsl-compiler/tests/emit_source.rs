@@ -4,6 +4,7 @@ mod emit_support;
 
 use betrace_dsl::reference::{Finding, Span, Value};
 use betrace_dsl::types::tree::Place;
+use betrace_dsl::{CompiledRule, Known};
 use emit_support::Compiled;
 use emit_support::trees::{span, trace};
 
@@ -144,12 +145,79 @@ fn a_rule_alone_is_the_rule_in_its_file() {
     let bare = b"/// Why.\nspans.count() > 10 # as pasted\n";
     let whole = betrace_dsl::compile("bare", bare);
     assert_eq!(whole.rules[0].source.as_bytes(), bare);
-    let known = |id: &str, source: &str| (id, source) == ("sales", &*sales_of(file));
-    let changed = betrace_dsl::compile_changed("file", file, &known);
-    let empty = changed.rules.iter().map(|rule| rule.component.is_empty());
-    assert_eq!(empty.collect::<Vec<_>>(), [true, false, false]);
+    for known in [Known::Warned, Known::Clean] {
+        let known = |id: &str, source: &str| match (id, source) == ("sales", &*sales_of(file)) {
+            true => known,
+            false => Known::No,
+        };
+        let changed = betrace_dsl::compile_changed("file", file, &known);
+        let empty = changed.rules.iter().map(|rule| rule.component.is_empty());
+        assert_eq!(empty.collect::<Vec<_>>(), [true, false, false]);
+        for (changed, whole) in changed.rules.iter().zip(&whole_of(file)) {
+            assert_eq!(
+                (&changed.id, &changed.source, changed.clean),
+                (&whole.id, &whole.source, true)
+            );
+        }
+    }
+}
+
+fn whole_of(file: &[u8]) -> Vec<CompiledRule> {
+    betrace_dsl::compile("file", file).rules
 }
 
 fn sales_of(file: &[u8]) -> String {
-    betrace_dsl::compile("file", file).rules[0].source.clone()
+    whole_of(file)[0].source.clone()
+}
+
+/// What is known to be without a mistake is passed over, and all else of its file is told as ever.
+#[test]
+fn a_file_with_known_rules_is_told_of_as_the_whole_of_it() {
+    let good = [
+        "rule a { detect { x } }",
+        "/// Of b.\nrule b { when { y } always { z } }",
+    ];
+    let odd = "rule w { detect { sevice == sales } }";
+    let others = [
+        odd,
+        "rule c { detect { } }",
+        "rule a { detect { w } }",
+        "rule d { detect { x } ",
+        "} rule e { detect { y } }",
+        "rule b { when { y } always { zz } }",
+    ];
+    let mut clean = Vec::new();
+    for rule in good.iter().chain([&odd]) {
+        clean.extend(whole_of(rule.as_bytes()));
+    }
+    assert_eq!(
+        clean.iter().map(|rule| rule.clean).collect::<Vec<_>>(),
+        [true, true, false]
+    );
+    let known = |id: &str, source: &str| {
+        let known = clean
+            .iter()
+            .find(|rule| rule.id == id && rule.source == source);
+        match known.map(|rule| rule.clean) {
+            None => Known::No,
+            Some(true) => Known::Clean,
+            Some(false) => Known::Warned,
+        }
+    };
+    for other in others {
+        for file in [
+            format!("{}\n{}\n{other}", good[0], good[1]),
+            format!("{}\n{other}\n{}", good[0], good[1]),
+            format!("{other}\n{}\n{}", good[0], good[1]),
+        ] {
+            let whole = betrace_dsl::compile("file", file.as_bytes());
+            let changed = betrace_dsl::compile_changed("file", file.as_bytes(), &known);
+            assert_eq!(changed.diagnostics, whole.diagnostics, "{file}");
+            let of = |rules: Vec<CompiledRule>| -> Vec<(String, String, bool)> {
+                let of = |rule: CompiledRule| (rule.id, rule.source, rule.clean);
+                rules.into_iter().map(of).collect()
+            };
+            assert_eq!(of(changed.rules), of(whole.rules), "{file}");
+        }
+    }
 }

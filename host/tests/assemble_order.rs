@@ -94,7 +94,11 @@ fn model(sent: &[Sent]) -> Vec<Facts> {
             .values()
             .any(|(_, _, span)| span.dropped_attributes_count > 0);
         let bytes = |(bytes, resource, _): (Vec<u8>, &[u8], _)| {
-            [bytes, resource.to_vec(), b"scope".to_vec()]
+            [
+                bytes,
+                [resource, b"schema".as_slice()].concat(),
+                b"scope".to_vec(),
+            ]
         };
         (
             u128::from_be_bytes(id.try_into().expect("16 bytes")),

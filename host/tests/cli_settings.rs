@@ -100,6 +100,47 @@ fn show_prints_every_setting_in_effect_and_where_it_comes_from() {
 }
 
 #[test]
+fn a_variable_that_nothing_reads_is_warned_of() {
+    let shown = run(
+        &["config", "show"],
+        &[("BETRACE_SETLE", "9s"), ("BETRACE_PORT", "1")],
+    );
+    assert!(shown.status.success());
+    assert_eq!(
+        text(&shown.stderr),
+        "warning: nothing reads `BETRACE_SETLE`: did you mean `BETRACE_SETTLE`?\n"
+    );
+    let variables = [("BETRACE_SETLE", "9s"), ("BETRACE_LOG_FORMAT", "text")];
+    let failed = run(&["serve", "--rules", "/no/such/folder"], &variables);
+    assert!(text(&failed.stderr).starts_with("warning: nothing reads `BETRACE_SETLE`"));
+}
+
+#[test]
+fn help_breaks_a_line_once() {
+    for command in [
+        "serve", "dev", "explain", "replay", "compile", "demo", "check",
+    ] {
+        let help = text(&run(&[command, "--help"], &[]).stdout);
+        // A paragraph that was broken by hand and by the terminal has short lines within.
+        let lines: Vec<&str> = help.lines().collect();
+        for pair in lines.windows(2) {
+            let [line, next] = pair else { continue };
+            let is_prose = |line: &str| line.starts_with(|c: char| c.is_alphabetic() || c == '`');
+            if !is_prose(line) || !is_prose(next) || line.ends_with(':') {
+                continue;
+            }
+            let word = next.split(' ').next().unwrap_or_default();
+            let has_room = line.chars().count() + 1 + word.chars().count() <= 100;
+            let is_end = line.ends_with('.');
+            assert!(
+                !has_room || is_end,
+                "{command}: `{line}` is broken before `{next}`"
+            );
+        }
+    }
+}
+
+#[test]
 fn show_says_all_that_is_wrong_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("betrace.toml");

@@ -39,6 +39,7 @@ fn compile(source: Source<'_>) -> Compiled {
             [b'!', ..] => compiled.messages.push(message(true)),
             [b'?', ..] => compiled.messages.push(message(false)),
             _ => compiled.rules.push(CompiledRule {
+                clean: true,
                 id: line.into(),
                 source: line.into(),
                 component: rule(line, line),

@@ -3,8 +3,11 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Output;
+use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
 use support::{Serve, betrace};
@@ -112,6 +115,106 @@ fn a_host_says_why() {
     serve.terminate();
 }
 
+/// A host that answers so many requests with 429, and those after them with 404.
+fn busy_host(busy: usize) -> (String, JoinHandle<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("it listens").to_string();
+    let answers = std::thread::spawn(move || {
+        for count in 1.. {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let mut lines = BufReader::new(stream.try_clone().expect("a socket")).lines();
+            while lines
+                .next()
+                .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+            {}
+            let (status, body) = match count <= busy {
+                true => (
+                    "429 Busy\r\nretry-after: 0",
+                    r#"{"error": {"message": "too much to do"}}"#,
+                ),
+                false => ("404 None", r#"{"error": {"message": "no such thing"}}"#),
+            };
+            let length = body.len();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            );
+            if count > busy || count == 5 {
+                return count;
+            }
+        }
+        0
+    });
+    (address, answers)
+}
+
+#[test]
+fn a_host_that_has_no_time_is_asked_again_and_not_for_ever() {
+    for (busy, asked, said) in [(2, 3, "no such thing"), (9, 5, "too much to do")] {
+        let (address, answers) = busy_host(busy);
+        let (code, _, err) = run(&["explain", "a", &id(1), "--api", &address]);
+        assert!(code == 2 && err.contains(said), "{err}");
+        assert_eq!(answers.join().expect("no panic"), asked);
+    }
+}
+
+#[test]
+fn a_rule_that_is_broken_says_so() {
+    let folder = folder();
+    let broken = folder.path().join("brk.betrace");
+    std::fs::write(&broken, "rule brk { detect { payment. } }").expect("a file");
+    let rules = path(folder.path());
+    let serve = Serve::start(&["--rules", rules, "--settle", "1ms"]);
+    let request = charge(1, json!({"intValue": "1500"}));
+    serve.post("application/json", request.to_string().as_bytes());
+    serve.signal();
+    let ask = |rule: &str| run(&["explain", rule, &id(1), "--api", &serve.api]);
+    let (code, _, err) = ask("brk");
+    assert_eq!(code, 2);
+    assert!(
+        err.contains("brk.betrace is broken") && err.contains("\nerror[E"),
+        "{err}"
+    );
+    assert!(err.contains("\n help: mend the file"), "{err}");
+    let (_, _, err) = ask("charge-needs-check");
+    assert_eq!(err, "");
+
+    // What was good, and whose file is broken now, answers, and says so.
+    let file = folder.path().join("payment.betrace");
+    let save = file.with_extension("tmp");
+    std::fs::write(&save, RULES.replace("payment.fraud_check }", "payment. }")).expect("a file");
+    std::fs::rename(save, file).expect("it is renamed");
+    serve.said("error[E");
+    let (code, out, err) = ask("charge-needs-check");
+    assert_eq!(code, 1, "{err}");
+    assert!(out.starts_with("FIRES"), "{out}");
+    assert!(
+        err.starts_with("note: the last good version of `charge-needs-check` answers"),
+        "{err}"
+    );
+    serve.terminate();
+}
+
+#[test]
+fn many_who_ask_at_once_are_all_told() {
+    let folder = folder();
+    let rules = path(folder.path());
+    let bounds = ["--settle", "1ms", "--explain-at-once", "1"];
+    let serve = Serve::start(&[&["--rules", rules], &bounds[..]].concat());
+    let request = charge(1, json!({"intValue": "1500"}));
+    serve.post("application/json", request.to_string().as_bytes());
+    serve.signal();
+    std::thread::scope(|scope| {
+        let ask = || run(&["explain", "charge-needs-check", &id(1), "--api", &serve.api]);
+        let asked: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+        for told in asked {
+            let (code, out, err) = told.join().expect("no panic");
+            assert_eq!(code, 1, "{out}{err}");
+        }
+    });
+    serve.terminate();
+}
+
 #[test]
 fn a_trace_that_is_open_or_not_kept_is_said_to_be_so() {
     let folder = folder();
@@ -136,11 +239,85 @@ fn a_trace_that_is_open_or_not_kept_is_said_to_be_so() {
     let (code, _, err) = ask(&serve);
     assert_eq!(code, 2);
     assert!(
-        err.contains("was judged") && err.contains("not kept any more"),
+        err.contains("was judged") && err.contains("never kept, as `ring-memory` is 0"),
         "{err}"
     );
-    assert!(err.contains("--ring-memory"), "{err}");
+    assert!(err.contains("set `ring-memory`"), "{err}");
     serve.terminate();
+}
+
+/// Traces come, each asked for once it is judged, until one is `wanted` in the ring; the first is asked for again after each.
+fn until_one_is(wanted: &str, bounds: &[&str], again: bool) -> (String, String) {
+    let folder = folder();
+    let rules = path(folder.path());
+    let general = ["--rules", rules, "--settle", "1ms", "--workers", "1"];
+    let serve = Serve::start(&[&general[..], bounds].concat());
+    for trace in 1..1_000 {
+        let request = charge(trace, json!({"intValue": "1500"}));
+        serve.post("application/json", request.to_string().as_bytes());
+        serve.signal();
+        let asked = if again { 1 } else { trace };
+        let ask = |more: &[&str]| {
+            let asked = id(asked);
+            let arguments = ["explain", "text-amount", &asked, "--api", &serve.api];
+            run(&[&arguments[..], more].concat())
+        };
+        let (_, out, _) = ask(&["--json"]);
+        let explanation: Value = serde_json::from_str(&out).expect("JSON");
+        let whereabouts = &explanation["whereabouts"];
+        assert_eq!(whereabouts["state"], json!("judged"), "{out}");
+        let is_there = !explanation["explained"].is_null();
+        assert_eq!(is_there, whereabouts["ring"] == json!("kept"), "{out}");
+        if whereabouts["ring"] == json!(wanted) {
+            let (code, out, err) = ask(&[]);
+            assert_eq!(code, 2, "{out}{err}");
+            let trace = format!("http://{}/api/v1/traces/{}", serve.api, id(asked));
+            let agent = ureq::Agent::config_builder()
+                .http_status_as_error(false)
+                .build()
+                .new_agent();
+            let answer = agent.get(&trace).call().expect("an answer");
+            assert_eq!(answer.status(), 404);
+            let answer = answer.into_body().read_to_string().expect("text");
+            serve.terminate();
+            return (err, answer);
+        }
+    }
+    panic!("no trace is {wanted}");
+}
+
+#[test]
+fn a_trace_that_was_evicted_is_told_from_one_that_was_never_kept() {
+    let apart = ["--ring-signalled", "0", "--ring-memory"];
+    for (wanted, bounds, again, words, what_to_do) in [
+        (
+            "evicted",
+            &["16KiB", "--ring-turnover", "0ms"][..],
+            true,
+            "its spans were kept, and went for those of newer traces",
+            "raise `ring-memory`",
+        ),
+        (
+            "skipped",
+            &["16KiB", "--ring-turnover", "24h"],
+            false,
+            "never kept: so many traces came",
+            "lower `ring-turnover`",
+        ),
+        (
+            "too_large",
+            &["1KiB"],
+            false,
+            "never kept: it is larger than all that the ring may hold",
+            "raise `ring-memory`",
+        ),
+    ] {
+        let (said, answered) = until_one_is(wanted, &[&apart[..], bounds].concat(), again);
+        for text in [&said, &answered] {
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(text.contains(words) && text.contains(what_to_do), "{text}");
+        }
+    }
 }
 
 #[test]

@@ -376,6 +376,7 @@ fn soup_reaches_what_matters() {
             note("link", span.links.iter().any(|l| !l.3.is_empty()));
             note("status", span.status.0 != 0 && !span.status.1.is_empty());
             note("resource", span.resource.0.len() > 1);
+            note("schemas", span.schemas.iter().all(|url| !url.is_empty()));
             note(
                 "scope",
                 !span.scope.0.is_empty() && !span.scope.2.is_empty(),

@@ -5,7 +5,7 @@ mod support;
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -222,6 +222,16 @@ fn a_request_of_the_api_has_a_span_named_after_its_route() {
     assert_eq!(attribute(odd, "http.response.status_code"), "404");
 }
 
+/// What the host's metrics say of its own spans.
+fn own_spans(serve: &Serve, outcome: &str) -> u64 {
+    let metrics = format!("http://{}/metrics", serve.api);
+    let metrics = ureq::get(&metrics).call().expect("an answer");
+    let metrics = metrics.into_body().read_to_string().expect("text");
+    let series = format!("betrace_own_spans_total{{outcome=\"{outcome}\"}} ");
+    let count = metrics.lines().find_map(|line| line.strip_prefix(&series));
+    count.expect("it is there").parse().expect("a count")
+}
+
 #[test]
 fn a_served_host_tells_of_its_start_and_of_each_reload() {
     let (_runtime, endpoint, taken) = collector(false);
@@ -247,6 +257,12 @@ fn a_served_host_tells_of_its_start_and_of_each_reload() {
     }
     let rules = format!("http://{}/api/v1/rules", serve.api);
     ureq::get(&rules).call().expect("an answer");
+    // They are counted when the endpoint has answered, and so after they are here.
+    let started = Instant::now();
+    while own_spans(&serve, "sent") == 0 {
+        assert!(started.elapsed() < PATIENCE);
+    }
+    assert_eq!(own_spans(&serve, "dropped"), 0);
     let (_, stderr, status) = serve.terminate();
     assert!(status.success(), "{stderr:?}");
     assert!(

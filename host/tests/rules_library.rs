@@ -25,13 +25,22 @@ struct Desk {
 
 impl Desk {
     fn new(files: &[(&str, &str)]) -> Desk {
+        Desk::at(files, &[""])
+    }
+
+    /// With these paths named, all within the folder.
+    fn at(files: &[(&str, &str)], roots: &[&str]) -> Desk {
         let folder = tempfile::tempdir().expect("a folder");
         fs::create_dir(folder.path().join("rules")).expect("a folder");
         for (name, text) in files {
             fs::write(folder.path().join("rules").join(name), text).expect("a file");
         }
         let engine = Arc::new(Engine::new(EngineLimits::for_workers(1)).expect("limits"));
-        let roots = vec![folder.path().join("rules")];
+        let roots = roots.iter().map(|root| match *root {
+            "" => folder.path().join("rules"),
+            root => folder.path().join("rules").join(root),
+        });
+        let roots = roots.collect();
         let library = Library::new(engine, roots, &dsl::compile, DELAY);
         let mut desk = Desk {
             folder,
@@ -287,6 +296,9 @@ fn a_rule_cut_out_of_its_file_goes_after_a_while_too() {
     let mut desk = Desk::new(&[("a.betrace", &(rule("a", 1) + &rule("b", 1)))]);
     let update = desk.save("a.betrace", &rule("a", 1));
     assert!(update.changes.is_empty(), "it may be half of a save");
+    assert_eq!(update.files[0].leaving, ["b"]);
+    let update = desk.save("a.betrace", &(rule("a", 1) + "# more\n"));
+    assert!(update.files[0].leaving.is_empty(), "it is told once");
     let update = desk.after(DELAY);
     assert_eq!(changed(&update), [("b", true, false)]);
 }
@@ -326,6 +338,8 @@ fn of_two_files_with_one_rule_the_one_that_had_it_keeps_it() {
     );
     assert_eq!(desk.in_force(), ["x@b.betrace"]);
     let update = desk.remove("b.betrace");
+    assert!(update.changes.is_empty(), "it may be back");
+    let update = desk.after(DELAY);
     assert_eq!(
         changed(&update),
         [("x", true, true)],
@@ -346,6 +360,11 @@ fn a_folder_that_vanishes_keeps_its_rules() {
         assert!(update.changes.is_empty());
     }
     assert_eq!(desk.in_force().len(), 2);
+    for status in desk.library.statuses() {
+        assert_eq!(status.state, RuleState::LastGood);
+        let why = status.diagnostic.expect("it says why");
+        assert!(why.contains("No such file or directory"), "{why}");
+    }
     fs::remove_file(away.join("b.betrace")).expect("it is there");
     fs::rename(&away, desk.root()).expect("it moves");
     desk.saved(&[], true);
@@ -499,4 +518,44 @@ fn a_rule_goes_back_as_far_as_it_has_to_and_its_file_decides_again_when_it_chang
     desk.save("a.betrace", &rule("a", 2));
     assert_eq!(desk.version("a"), second);
     assert_eq!(state(&desk, "a"), RuleState::Active);
+}
+
+#[test]
+fn the_other_file_of_a_rule_waits_as_long_as_the_first_may_be_back() {
+    let mut desk = Desk::new(&[("b.betrace", &rule("x", 1))]);
+    desk.save("a.betrace", &rule("x", 2));
+    let first = desk.version("x");
+    // Deleted and written anew, as some programs save.
+    for _ in 0..3 {
+        let update = desk.remove("b.betrace");
+        assert!(update.changes.is_empty(), "{update:?}");
+        let update = desk.after(DELAY / 2);
+        assert!(update.changes.is_empty(), "{update:?}");
+        fs::write(desk.path("b.betrace"), rule("x", 1)).expect("a file");
+        let update = desk.saved(&[], true);
+        assert!(update.changes.is_empty(), "{update:?}");
+        let update = desk.after(DELAY * 4);
+        assert!(update.changes.is_empty(), "{update:?}");
+        assert_eq!(desk.version("x"), first);
+        assert_eq!(desk.in_force(), ["x@b.betrace"]);
+    }
+}
+
+#[test]
+fn a_file_that_was_named_goes_as_others_do() {
+    let files = [("a.betrace", &*rule("a", 1)), ("b.betrace", &rule("b", 1))];
+    let mut desk = Desk::at(&files, &["a.betrace", "b.betrace"]);
+    desk.remove("a.betrace");
+    assert_eq!(desk.in_force(), ["a@a.betrace", "b@b.betrace"]);
+    let update = desk.after(DELAY);
+    assert_eq!(changed(&update), [("a", true, false)]);
+    assert_eq!(desk.in_force(), ["b@b.betrace"]);
+    // With the folder around it, it may be back.
+    let away = desk.folder.path().join("away");
+    fs::rename(desk.root(), &away).expect("it moves");
+    desk.saved(&[], true);
+    for _ in 0..3 {
+        let update = desk.after(DELAY * 4);
+        assert!(update.changes.is_empty(), "{update:?}");
+    }
 }

@@ -17,11 +17,14 @@ use betrace::engine::{Engine, EngineLimits};
 use betrace::pipeline::thread::Clock;
 use betrace::rules::dsl;
 use betrace::rules::library::Library;
-use betrace::rules::watch::{HELD_OPEN, Saved, Watch, WatchOptions};
+use betrace::rules::watch::{Saved, Watch, WatchOptions};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 /// A test that waits longer than this for something that should happen has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Longer than any test but those that are about it.
+const HELD_OPEN: Duration = Duration::from_secs(10);
 
 const EVENTS: WatchOptions = WatchOptions {
     // So that events alone make a test pass.

@@ -1,5 +1,6 @@
 //! What was written, before names have a meaning. Chains are flat, so that depth is bounded by the nesting limit.
 
+use super::Known;
 use crate::diagnostic::Span;
 
 /// A file.
@@ -24,6 +25,9 @@ pub struct Rule {
     pub settings: Vec<Setting>,
     /// `detect`, `expect`, `when`, `always`, `never` and bare conditions.
     pub bodies: Vec<Body>,
+    /// What the caller says it has of it, where it was asked. What is clean is passed over: it has no settings and no
+    /// bodies here.
+    pub known: Option<Known>,
     /// As [`File::broken`].
     pub broken: bool,
 }

@@ -3,7 +3,7 @@
 use super::Checker;
 use super::names::{self, Type};
 use super::tree::{Field, Place, Source, Table};
-use crate::diagnostic::{Code, Diagnostic, Span, closest};
+use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::syntax::ast::Name;
 
 impl Checker<'_, '_> {
@@ -94,13 +94,9 @@ impl Checker<'_, '_> {
         if word.len() < SHORTEST {
             return;
         }
-        let near = |name: &&str| name.len().abs_diff(word.len()) <= 1 && name.len() >= SHORTEST;
-        let candidates = names::intrinsics(table)
-            .iter()
-            .map(|(name, _, _)| *name)
-            .filter(near);
-        if let Some(found) = closest(word, candidates)
-            && one_letter_differs(word, found)
+        let mut names = names::intrinsics(table).iter().map(|(name, _, _)| *name);
+        if let Some(found) =
+            names.find(|name| name.len() >= SHORTEST && one_letter_differs(word, name))
         {
             self.sink.push(
                 Diagnostic::new(

@@ -22,7 +22,7 @@ pub(crate) mod wording;
 use crate::diagnostic::{Sink, Span};
 use crate::syntax::ast;
 
-/// Checks the rules of a file. Those that do not check are told of and left out.
+/// Checks the rules of a file, but for those that are known. Those that do not check are told of and left out.
 pub fn check(file: &ast::File, stem: &str, source: &str, sink: &mut Sink) -> Vec<tree::Rule> {
     Checker { source, sink }.file(file, stem)
 }

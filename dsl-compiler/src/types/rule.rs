@@ -6,7 +6,7 @@ use super::tree::{Clause, ClauseKind, Rule, Severity};
 use super::{Checker, lints};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::syntax::ast::{self, Body, BodyKind, SettingValue, Word};
-use crate::syntax::{ID_HELP, MAX_ID_BYTES, MAX_RULE_BYTES};
+use crate::syntax::{ID_HELP, Known, MAX_ID_BYTES, MAX_RULE_BYTES};
 
 const SEVERITIES: &[(&str, Severity)] = &[
     ("info", Severity::Info),
@@ -33,6 +33,7 @@ impl Checker<'_, '_> {
         self.distinct_ids(file);
         file.rules
             .iter()
+            .filter(|rule| rule.known != Some(Known::Clean))
             .filter_map(|rule| self.rule(rule, stem))
             .collect()
     }

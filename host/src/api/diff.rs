@@ -93,6 +93,8 @@ struct SilenceView {
     never: Vec<NeverTrue>,
     /// The trace that came nearest.
     nearest: Option<NearestView>,
+    /// Why nothing more can be said, where the rule can't be explained.
+    unexplained: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -107,6 +109,7 @@ struct NearestView {
 #[utoipa::path(
     get,
     path = "/api/v1/rules/{id}/diff",
+    operation_id = "getRuleDiff",
     params(("id" = String, Path, description = "The rule's id")),
     responses(
         (status = 200, description = "The difference", body = LastDiff),
@@ -191,6 +194,7 @@ impl From<&Silence> for SilenceView {
                 held: nearest.held,
                 parts: nearest.parts,
             }),
+            unexplained: silence.unexplained.clone(),
         }
     }
 }

@@ -27,6 +27,9 @@ struct Problem {
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<String>,
+    /// What the compiler says of a rule that is broken, over several lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnostic: Option<String>,
 }
 
 impl Error {
@@ -37,6 +40,7 @@ impl Error {
                 code,
                 message: message.into(),
                 help: None,
+                diagnostic: None,
             },
             retry_after: None,
         }
@@ -52,6 +56,12 @@ impl Error {
 
     pub fn help(mut self, help: impl Into<String>) -> Error {
         self.problem.help = Some(help.into());
+        self
+    }
+
+    /// What the compiler says of it.
+    pub fn diagnostic(mut self, diagnostic: Option<String>) -> Error {
+        self.problem.diagnostic = diagnostic;
         self
     }
 

@@ -11,6 +11,7 @@ use super::state::State;
 #[utoipa::path(
     get,
     path = "/healthz",
+    operation_id = "getHealth",
     responses(
         (status = 200, description = "It works", body = String, content_type = "text/plain"),
         (status = 503, description = "It has to be restarted", body = String, content_type = "text/plain"),
@@ -31,6 +32,7 @@ pub(super) async fn healthz(Extract(state): Extract<Arc<State>>) -> (StatusCode,
 #[utoipa::path(
     get,
     path = "/readyz",
+    operation_id = "getReadiness",
     responses(
         (status = 200, description = "It takes traces", body = String, content_type = "text/plain"),
         (status = 503, description = "It does not", body = String, content_type = "text/plain"),

@@ -20,6 +20,7 @@ use crate::ingest::{Counters, Transport};
 use crate::replay::bundle::keeper::Counters as BundleCounters;
 use crate::rules::update::RuleState;
 use crate::signal::Severity;
+use crate::telemetry::traces::Counters as Counted;
 
 macro_rules! families {
     ($($name:ident: $kind:ident $text:literal [$($label:literal),*] $help:literal;)*) => {
@@ -44,6 +45,7 @@ families! {
     REJECTED: Counter "betrace_otlp_rejected_spans_total" ["transport"] "Spans left out of acknowledged requests, as their ids can't be used.";
     REFUSED: Counter "betrace_otlp_refused_requests_total" ["transport", "reason"] "Requests that were not taken: malformed, too_large, unsupported, overload, timeouts, closed, aborted.";
     CONNECTIONS: Counter "betrace_connections_total" ["server"] "Connections accepted.";
+    CONNECTIONS_TIMED_OUT: Counter "betrace_connections_timed_out_total" ["server", "reason"] "Connections closed because the first bytes of a request (silent, see `header-timeout`), or else the rest of its headers, the next request or any sign of life (idle, see `connection-idle`) took too long.";
     CONNECTIONS_REFUSED: Counter "betrace_connections_refused_total" ["server"] "Connections closed at once, because as many as allowed were open.";
     ACCEPT_ERRORS: Counter "betrace_accept_errors_total" ["server"] "Times that a connection could not be accepted, such as for want of file descriptors.";
     IN_FLIGHT: Gauge "betrace_in_flight_bytes" [] "Bytes of requests that no worker has taken yet.";
@@ -66,6 +68,7 @@ families! {
     RELOAD_REPORTS_MISSED: Counter "betrace_rule_reload_reports_missed_total" [] "Reports of saves that a terminal was too slow to take.";
     WATCH_OVERFLOWS: Counter "betrace_watch_overflows_total" [] "File system events that were lost, so that all files were looked at.";
     WATCH_UNWATCHED: Counter "betrace_watch_unwatched_folders_total" [] "Folders that no events could be had of; they are looked at from time to time.";
+    WATCH_HELD_OPEN: Counter "betrace_watch_held_open_files_total" [] "Files that were taken as they were, as they had stood still for `held-open` and their close had not come.";
     RULE_EVALUATIONS: Counter "betrace_rule_evaluations_total" ["rule"] "Calls of a rule.";
     RULE_TRACES: Counter "betrace_rule_traces_total" ["rule"] "Traces that a rule was asked about.";
     RULE_FINDINGS: Counter "betrace_rule_findings_total" ["rule"] "Broken clauses that a rule found.";
@@ -93,19 +96,24 @@ families! {
     RING_TOO_LARGE: Counter "betrace_ring_too_large_total" [] "Of these, those larger than all that it may hold.";
     RING_EVICTED: Counter "betrace_ring_evicted_total" [] "Kept traces that went for others.";
     RING_OTHERS: Counter "betrace_ring_other_operations_total" [] "Traces of root operations beyond those that are sampled apart.";
+    OWN_SPANS: Counter "betrace_own_spans_total" ["outcome"] "The host's own spans, where `traces-endpoint` says that they are sent: sent, failed (the endpoint did not take them), dropped (more than `traces-queue` waited).";
+    OWN_SPANS_WAITING: Gauge "betrace_own_spans_waiting" [] "Own spans in the queue or on their way.";
     API_REQUESTS: Counter "betrace_api_requests_total" ["route", "status"] "Requests to the API.";
     API_FOREIGN: Counter "betrace_api_foreign_requests_total" [] "Requests to the API for a host name that is not this one.";
     API_STREAMS: Gauge "betrace_api_streams" [] "Streams of signals that are open.";
     API_STREAMS_REFUSED: Counter "betrace_api_streams_refused_total" [] "Streams that were refused, because as many as allowed were open.";
     API_STREAMS_MISSED: Counter "betrace_api_streams_missed_total" [] "Signals that streams did not show, as their readers were too slow.";
-    API_TRIES_REFUSED: Counter "betrace_api_tries_refused_total" [] "Rules to check or try that were refused, because as many as allowed were being tried.";
-    API_TRIES_TIMED_OUT: Counter "betrace_api_tries_timed_out_total" [] "Rules to check or try that took too long.";
+    API_TRIES_REFUSED: Counter "betrace_api_tries_refused_total" [] "Requests to check, try or explain rules that were refused, because as many as allowed were waiting for their turn, or as it did not come in time.";
+    API_TRIES_TIMED_OUT: Counter "betrace_api_tries_timed_out_total" [] "Requests to check, try or explain rules that took too long.";
+    API_TRIES_TOO_MANY: Counter "betrace_api_tries_too_many_rules_total" [] "Sources to check or try that were refused, because they held more rules than allowed.";
+    API_EXPLANATIONS_FAILED: Counter "betrace_api_explanations_failed_total" [] "Explanations that could not be made, as the rule has too many parts or its explanation met a bound of the sandbox.";
 }
 
 /// Everything that the host counts, in Prometheus' text format.
 #[utoipa::path(
     get,
     path = "/metrics",
+    operation_id = "getMetrics",
     responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"))
 )]
 pub(super) async fn metrics(Extract(state): Extract<Arc<State>>) -> Response {
@@ -123,6 +131,7 @@ fn write(state: &State) -> String {
     each_rule(state, &mut text);
     signals(state, &mut text);
     ring(state, &mut text);
+    own_spans(state, &mut text);
     api(state, &mut text);
     text.finish()
 }
@@ -169,6 +178,18 @@ fn ingest(state: &State, text: &mut Exposition) {
         }
     };
     each(&CONNECTIONS, |s| s.connections);
+    let mut timed_out = text.family(&CONNECTIONS_TIMED_OUT);
+    for (name, counters) in servers {
+        let snapshot = counters.snapshot();
+        timed_out.count(&[name, "silent"], snapshot.connections_silent);
+        timed_out.count(&[name, "idle"], snapshot.connections_idle);
+    }
+    let mut each = |family: &'static Family, of: fn(&crate::ingest::Snapshot) -> u64| {
+        let mut samples = text.family(family);
+        for (name, counters) in servers {
+            samples.count(&[name], of(&counters.snapshot()));
+        }
+    };
     each(&CONNECTIONS_REFUSED, |s| s.connections_refused);
     each(&ACCEPT_ERRORS, |s| s.accept_errors);
     text.family(&IN_FLIGHT)
@@ -238,6 +259,8 @@ fn rules(state: &State, text: &mut Exposition) {
     text.family(&WATCH_OVERFLOWS).count(&[], overflows);
     let unwatched = watch(|watch| watch.unwatched.load(Relaxed));
     text.family(&WATCH_UNWATCHED).count(&[], unwatched);
+    let held_open = watch(|watch| watch.held_open.load(Relaxed));
+    text.family(&WATCH_HELD_OPEN).count(&[], held_open);
 }
 
 fn each_rule(state: &State, text: &mut Exposition) {
@@ -329,6 +352,16 @@ fn ring(state: &State, text: &mut Exposition) {
     text.family(&RING_OTHERS).count(&[], ring.other_operations);
 }
 
+fn own_spans(state: &State, text: &mut Exposition) {
+    let counters = state.own_spans.as_deref();
+    let counts = counters.map_or_else(Default::default, Counted::counts);
+    let mut outcomes = text.family(&OWN_SPANS);
+    outcomes.count(&["sent"], counts.sent);
+    outcomes.count(&["failed"], counts.failed);
+    outcomes.count(&["dropped"], counts.dropped);
+    text.family(&OWN_SPANS_WAITING).count(&[], counts.waiting);
+}
+
 fn api(state: &State, text: &mut Exposition) {
     let mut requests = text.family(&API_REQUESTS);
     for ((route, status), count) in state.counters.requests() {
@@ -347,6 +380,10 @@ fn api(state: &State, text: &mut Exposition) {
     text.family(&API_TRIES_REFUSED).count(&[], refused);
     let timed_out = counters.attempts_timed_out.load(Relaxed);
     text.family(&API_TRIES_TIMED_OUT).count(&[], timed_out);
+    let too_many = counters.attempts_too_many.load(Relaxed);
+    text.family(&API_TRIES_TOO_MANY).count(&[], too_many);
+    let failed = counters.explanations_failed.load(Relaxed);
+    text.family(&API_EXPLANATIONS_FAILED).count(&[], failed);
 }
 
 #[cfg(test)]

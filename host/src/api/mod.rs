@@ -17,6 +17,7 @@ mod guard;
 mod health;
 mod metrics;
 mod page;
+mod query;
 mod rules;
 mod signals;
 mod state;
@@ -39,6 +40,7 @@ pub use error::{Error, ErrorBody};
 pub use guard::name_of;
 pub use metrics::FAMILIES;
 pub use state::{ApiCounters, ApiLimits, State};
+pub use work::Turns;
 
 use crate::ingest::{Counters, Limits, Listens, Server, Shutdown};
 use crate::telemetry::requests::traced;
@@ -89,6 +91,7 @@ pub fn routes() -> (Router<Arc<State>>, utoipa::openapi::OpenApi) {
 #[utoipa::path(
     get,
     path = "/api/v1/openapi.json",
+    operation_id = "getOpenApi",
     responses((status = 200, description = "This document", body = Object))
 )]
 async fn openapi() -> Response {

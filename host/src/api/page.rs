@@ -1,16 +1,18 @@
 //! What a list of signals may be asked for: filters, read and checked.
 
-use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::error::Error;
+use super::query::{Parameters, Sent};
 use crate::config;
 use crate::signal::stamp::rfc3339;
 use crate::signal::{Severity, Signal};
 
+/// Signals of one page at most.
+const LARGEST_PAGE: usize = 1_000;
+
 /// Which signals of those that are at hand.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
     /// Of this rule.
@@ -21,15 +23,15 @@ pub(super) struct Wanted {
     pub(super) trace: Option<String>,
     /// Detected since: a time (RFC 3339, UTC) or how long ago (`10m`).
     pub(super) since: Option<String>,
-    /// At most so many; 100 by default, 1,000 at most.
+    /// At most so many, from 1 to 1,000; 100 by default.
+    #[param(minimum = 1, maximum = 1_000)]
     pub(super) limit: Option<usize>,
     /// Where the page before this one ended: its `next`.
     pub(super) before: Option<String>,
 }
 
 /// Which signals of those to come.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Followed {
     /// Of this rule.
@@ -50,6 +52,19 @@ pub(super) struct Filter {
 }
 
 impl Wanted {
+    pub(super) fn read(sent: Sent) -> Result<Wanted, Error> {
+        let names = ["rule", "severity", "trace", "since", "limit", "before"];
+        let sent = Parameters::read(sent, &names)?;
+        Ok(Wanted {
+            rule: sent.owned("rule"),
+            severity: sent.owned("severity"),
+            trace: sent.owned("trace"),
+            since: sent.owned("since"),
+            limit: sent.number("limit", 1, LARGEST_PAGE)?,
+            before: sent.owned("before"),
+        })
+    }
+
     /// The filters. `now` in Unix nanoseconds.
     pub(super) fn filter(&self, now: u64) -> Result<Filter, Error> {
         Ok(Filter {
@@ -66,6 +81,15 @@ impl Wanted {
 }
 
 impl Followed {
+    pub(super) fn read(sent: Sent) -> Result<Followed, Error> {
+        let sent = Parameters::read(sent, &["rule", "severity", "trace"])?;
+        Ok(Followed {
+            rule: sent.owned("rule"),
+            severity: sent.owned("severity"),
+            trace: sent.owned("trace"),
+        })
+    }
+
     pub(super) fn filter(self) -> Result<Filter, Error> {
         let Followed {
             rule,

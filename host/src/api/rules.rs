@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State as Extract;
+use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -70,6 +71,7 @@ struct QuarantineView {
 #[utoipa::path(
     get,
     path = "/api/v1/rules",
+    operation_id = "listRules",
     responses((status = 200, description = "All rules", body = Rules))
 )]
 pub(super) async fn list(Extract(state): Extract<Arc<State>>) -> Json<Rules> {
@@ -107,6 +109,33 @@ pub(super) fn unknown(state: &State, id: &str) -> Error {
         |near| format!("did you mean `{near}`?"),
     );
     Error::not_found(format!("there is no rule `{id}`")).help(help)
+}
+
+/// That nothing is in force of a rule, and why.
+pub(super) fn not_in_force(state: &State, id: &str) -> Error {
+    let statuses = state.book.statuses();
+    let mut broken = statuses.iter().filter(|s| s.state == RuleState::Broken);
+    let Some(status) = broken.find(|status| status.id == id) else {
+        return unknown(state, id);
+    };
+    let file = status.path.display();
+    let message = format!(
+        "the rule `{id}` in {file} is broken, and no version of it has been in force since the host started"
+    );
+    Error::new(StatusCode::UNPROCESSABLE_ENTITY, "not_explained", message)
+        .diagnostic(status.diagnostic.clone())
+        .help("mend the file, and ask again")
+}
+
+/// Why an older version of a rule than its file's is in force; none where it is the file's.
+pub(super) fn last_good(state: &State, id: &str) -> Option<String> {
+    let statuses = state.book.statuses();
+    let mut old = statuses.iter().filter(|s| s.state == RuleState::LastGood);
+    let status = old.find(|status| status.id == id)?;
+    Some(format!(
+        "the last good version of `{id}` answers, which is in force: its file {} is broken now, or does not hold it any more",
+        status.path.display()
+    ))
 }
 
 fn fixed(rule: &Arc<Rule>, clock: &Clock) -> RuleView {

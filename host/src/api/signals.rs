@@ -3,21 +3,19 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State as Extract};
+use axum::extract::State as Extract;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::error::{Error, ErrorBody};
 use super::page::Wanted;
+use super::query::Sent;
 use super::state::State;
 use crate::pipeline::thread::Clock;
 use crate::signal::Signal;
 
 /// Signals of a page where nobody says otherwise.
 const PAGE: usize = 100;
-/// The most that can be asked for.
-const LARGEST_PAGE: usize = 1_000;
 
 /// Signals, newest first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -33,6 +31,7 @@ pub(super) struct Page {
 #[utoipa::path(
     get,
     path = "/api/v1/signals",
+    operation_id = "listSignals",
     params(Wanted),
     responses(
         (status = 200, description = "A page of signals", body = Page),
@@ -41,11 +40,11 @@ pub(super) struct Page {
 )]
 pub(super) async fn list(
     Extract(state): Extract<Arc<State>>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    wanted: Sent,
 ) -> Result<Json<Page>, Error> {
-    let Query(wanted) = wanted.map_err(|error| Error::bad_request(error.body_text()))?;
+    let wanted = Wanted::read(wanted)?;
     let filter = wanted.filter(Clock::unix_ns())?;
-    let limit = wanted.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
+    let limit = wanted.limit.unwrap_or(PAGE);
     let mut before = match &wanted.before {
         None => u64::MAX,
         Some(text) => cursor(text, state.recent.epoch())?,

@@ -9,6 +9,7 @@ use crossbeam_channel::Sender;
 use http::StatusCode;
 use tokio::sync::Semaphore;
 
+use super::work::Turns;
 use crate::assemble::shard::Whereabouts;
 use crate::engine::Engine;
 use crate::ingest::{Counters, IngestView, Shutdown};
@@ -20,6 +21,7 @@ use crate::rules::Published;
 use crate::rules::watch::WatchCounters;
 use crate::sinks::recent::Recent;
 use crate::sinks::stream::Counters as SinkCounters;
+use crate::telemetry::traces;
 
 /// How long a shard may take to say where a trace is: some turns.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -53,10 +55,15 @@ pub struct State {
     pub name: Option<String>,
     pub shutdown: Shutdown,
     pub streams: Arc<Semaphore>,
-    pub attempts: Arc<Semaphore>,
+    /// To check and try rules.
+    pub attempts: Turns,
+    /// To explain, so that who asks why a rule fired does not wait for who tries others.
+    pub explains: Turns,
     pub counters: ApiCounters,
     pub api_server: Arc<Counters>,
     pub health_server: Arc<Counters>,
+    /// None where the host's own spans are not sent.
+    pub own_spans: Option<Arc<traces::Counters>>,
 }
 
 /// The bounds of the API.
@@ -65,6 +72,8 @@ pub struct ApiLimits {
     pub streams: usize,
     pub body: usize,
     pub attempts: usize,
+    /// Rules in one source.
+    pub attempt_rules: usize,
     pub attempt_timeout: Duration,
 }
 
@@ -80,6 +89,10 @@ pub struct ApiCounters {
     pub streams_missed: AtomicU64,
     pub attempts_refused: AtomicU64,
     pub attempts_timed_out: AtomicU64,
+    /// Explanations that could not be made, such as of a rule with too many parts.
+    pub explanations_failed: AtomicU64,
+    /// Sources with too many rules.
+    pub attempts_too_many: AtomicU64,
 }
 
 impl ApiCounters {
@@ -165,6 +178,7 @@ pub(super) mod fixture {
                 streams: 1,
                 body: 1,
                 attempts,
+                attempt_rules: 1,
                 attempt_timeout: Duration::from_millis(1),
             },
             started: 0,
@@ -172,10 +186,12 @@ pub(super) mod fixture {
             name: None,
             shutdown,
             streams: Arc::new(Semaphore::new(1)),
-            attempts: Arc::new(Semaphore::new(attempts)),
+            attempts: Turns::new(attempts, 1, "--try-at-once"),
+            explains: Turns::new(attempts, 1, "--explain-at-once"),
             counters: ApiCounters::default(),
             api_server: Arc::default(),
             health_server: Arc::default(),
+            own_spans: None,
         };
         (state, router, trigger)
     }

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State as Extract};
+use axum::extract::State as Extract;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 use http::{HeaderMap, StatusCode};
@@ -18,6 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::{Error, ErrorBody};
 use super::page::{Filter, Followed};
+use super::query::Sent;
 use super::state::State;
 use crate::signal::Signal;
 
@@ -32,6 +32,7 @@ const AT_ONCE: usize = 16;
 #[utoipa::path(
     get,
     path = "/api/v1/signals/stream",
+    operation_id = "streamSignals",
     params(
         Followed,
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen"),
@@ -44,11 +45,10 @@ const AT_ONCE: usize = 16;
 )]
 pub(super) async fn stream(
     Extract(state): Extract<Arc<State>>,
-    followed: Result<Query<Followed>, QueryRejection>,
+    followed: Sent,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Error> {
-    let Query(followed) = followed.map_err(|error| Error::bad_request(error.body_text()))?;
-    let filter = followed.filter()?;
+    let filter = Followed::read(followed)?.filter()?;
     let Ok(permit) = state.streams.clone().try_acquire_owned() else {
         state.counters.streams_refused.fetch_add(1, Relaxed);
         return Err(Error::new(

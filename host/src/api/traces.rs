@@ -18,6 +18,7 @@ use crate::replay::explain::{Where, elsewhere};
 #[utoipa::path(
     get,
     path = "/api/v1/traces/{id}",
+    operation_id = "getTrace",
     params(("id" = String, Path, description = "32 hexadecimal digits")),
     responses(
         (status = 200, description = "OTLP JSON: `resourceSpans`", body = Object),
@@ -65,7 +66,7 @@ fn look(state: &State, trace: [u8; 16]) -> Result<String, Option<Whereabouts>> {
 
 /// That a trace is not at hand, and where it is instead.
 fn absent(place: Option<Whereabouts>) -> Error {
-    let (what, help) = elsewhere(&Where::from(place));
+    let (what, help) = elsewhere(&Where::of(place, false));
     match place {
         Some(_) => Error::not_found(what).help(help),
         None => Error::new(StatusCode::SERVICE_UNAVAILABLE, "not_known", what)

@@ -1,16 +1,71 @@
 //! Work that takes long, beside the flow of spans: so many at a time, on a thread that may block, and answered in time.
 //!
-//! A permit is held until the work is done, whoever still waits for it; so what was given up does not make room for more.
+//! Who comes while all turns are taken waits for one, as many as may and as long as they may. A permit is held until the
+//! work is done, whoever still waits for it; so what was given up does not make room for more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use http::StatusCode;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::Error;
 use super::state::State;
+use crate::sinks::text::counted;
+
+/// Work of one kind: so much at a time, and so many that wait.
+#[derive(Debug)]
+pub struct Turns {
+    at_once: Arc<Semaphore>,
+    queue: Semaphore,
+    /// How many may be worked on, and how many may wait.
+    bounds: (usize, usize),
+    /// The flag that says how many may be worked on.
+    flag: &'static str,
+}
+
+impl Turns {
+    pub fn new(at_once: usize, queue: usize, flag: &'static str) -> Turns {
+        let semaphore = |most: usize| Semaphore::new(most.min(Semaphore::MAX_PERMITS));
+        Turns {
+            at_once: Arc::new(semaphore(at_once)),
+            queue: semaphore(queue),
+            bounds: (at_once, queue),
+            flag,
+        }
+    }
+
+    /// The next turn, or the answer that there is none.
+    async fn next(&self, within: Duration) -> Result<OwnedSemaphorePermit, Error> {
+        let at_once = self.at_once.clone();
+        if let Ok(held) = at_once.clone().try_acquire_owned() {
+            return Ok(held);
+        }
+        let Ok(_place) = self.queue.try_acquire() else {
+            return Err(self.busy("and as many wait as may"));
+        };
+        match tokio::time::timeout(within, at_once.acquire_owned()).await {
+            Ok(Ok(held)) => Ok(held),
+            _ => Err(self.busy(&format!("and none ended within {within:?}"))),
+        }
+    }
+
+    fn busy(&self, why: &str) -> Error {
+        let (at_once, queue) = self.bounds;
+        let verb = if at_once == 1 { "is" } else { "are" };
+        let message = format!(
+            "{} of this kind {verb} worked on, {why}",
+            counted(at_once as u64, "request")
+        );
+        Error::new(StatusCode::TOO_MANY_REQUESTS, "busy", message)
+            .help(format!(
+                "ask again; `{}` says how many may be worked on, `--try-queue` ({queue}) how many may wait",
+                self.flag
+            ))
+            .retry_after(1)
+    }
+}
 
 /// The right to have something worked on.
 pub(super) struct Permit {
@@ -19,16 +74,19 @@ pub(super) struct Permit {
 }
 
 impl Permit {
-    /// One of `try-at-once`, or the answer that all are taken.
-    pub(super) fn take(state: &Arc<State>) -> Result<Permit, Error> {
-        match state.attempts.clone().try_acquire_owned() {
+    /// One of `turns` of the state, once one is free; or the answer that none is, for too long or for too many.
+    pub(super) async fn take(
+        state: &Arc<State>,
+        turns: fn(&State) -> &Turns,
+    ) -> Result<Permit, Error> {
+        match turns(state).next(state.limits.attempt_timeout).await {
             Ok(held) => Ok(Permit {
                 state: state.clone(),
                 held,
             }),
-            Err(_) => {
+            Err(busy) => {
                 state.counters.attempts_refused.fetch_add(1, Relaxed);
-                Err(busy(state.limits.attempts))
+                Err(busy)
             }
         }
     }
@@ -71,13 +129,6 @@ impl Drop for Abandon {
     }
 }
 
-fn busy(most: usize) -> Error {
-    let message = format!("{most} rules are being tried or explained, which is the most");
-    Error::new(StatusCode::TOO_MANY_REQUESTS, "busy", message)
-        .help("ask again; `--try-at-once` says how many may be")
-        .retry_after(1)
-}
-
 fn timed_out(within: Duration) -> Error {
     let message = format!("it took longer than {within:?}");
     Error::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", message)
@@ -95,11 +146,16 @@ mod tests {
     use super::super::state::fixture::state;
     use super::*;
 
+    fn attempts(state: &State) -> &Turns {
+        &state.attempts
+    }
+
     #[tokio::test]
     async fn what_takes_too_long_is_told_to_end_and_holds_its_permit_until_then() {
         let (state, _router, _trigger) = state(1, 1);
         let state = Arc::new(state);
-        let permit = Permit::take(&state).expect("there is one");
+        let permit = Permit::take(&state, attempts).await.ok();
+        let permit = permit.expect("there is one");
         let (go, gone) = std::sync::mpsc::channel::<()>();
         let (told, heard) = tokio::sync::oneshot::channel();
         let answer = permit.run(move |_, overtaken| {
@@ -110,13 +166,42 @@ mod tests {
         let error = answer.await.expect_err("it takes longer than 1 ms");
         assert_eq!(error, timed_out(Duration::from_millis(1)),);
         assert_eq!(state.counters.attempts_timed_out.load(Relaxed), 1);
-        assert_eq!(Permit::take(&state).err(), Some(busy(1)));
+        let refused = Permit::take(&state, attempts).await.err();
+        assert_eq!(
+            refused,
+            Some(state.attempts.busy("and none ended within 1ms"))
+        );
         assert_eq!(state.counters.attempts_refused.load(Relaxed), 1);
+        // What explains has turns of its own.
+        assert!(Permit::take(&state, |state| &state.explains).await.is_ok());
         drop(go);
         assert_eq!(heard.await, Ok(true));
         // The permit comes back right after that.
-        let back = state.attempts.acquire().await;
+        let back = state.attempts.at_once.acquire().await;
         assert!(back.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_comes_while_all_turns_are_taken_waits_and_one_too_many_does_not() {
+        let turns = Arc::new(Turns::new(1, 2, "--try-at-once"));
+        let within = Duration::from_secs(600);
+        let first = turns.next(within).await.expect("a turn");
+        let wait = || {
+            let turns = turns.clone();
+            tokio::spawn(async move { turns.next(within).await })
+        };
+        let (second, third) = (wait(), wait());
+        while turns.queue.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = turns.next(within).await.expect_err("there is no place");
+        assert_eq!(refused, turns.busy("and as many wait as may"));
+        drop(first);
+        let second = second.await.expect("no panic").expect("its turn");
+        assert!(!third.is_finished());
+        drop(second);
+        assert!(third.await.expect("no panic").is_ok());
+        assert_eq!(turns.queue.available_permits(), 2);
     }
 
     #[tokio::test]
@@ -124,7 +209,8 @@ mod tests {
         let (state, _router, _trigger) = state(1, 1);
         let mut state = state;
         state.limits.attempt_timeout = Duration::from_secs(60);
-        let permit = Permit::take(&Arc::new(state)).expect("there is one");
+        let permit = Permit::take(&Arc::new(state), attempts).await.ok();
+        let permit = permit.expect("there is one");
         let answer = permit.run(|_, _| panic!("as it is tested"));
         assert_eq!(answer.await.err(), Some(failed()));
     }

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::{Live, address, listen};
-use crate::api::{self, ApiCounters, ApiLimits, State};
+use crate::api::{self, ApiCounters, ApiLimits, State, Turns};
 use crate::cli::Failure;
 use crate::config::Config;
 use crate::ingest::{IngestView, Limits, Shutdown, Trigger};
@@ -123,7 +123,6 @@ fn state(
     api: Option<SocketAddr>,
     shutdown: Shutdown,
 ) -> Arc<State> {
-    let semaphore = |most: usize| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
     Arc::new(State {
         engine: live.engine.clone(),
         rules: live.rules.clone(),
@@ -142,6 +141,7 @@ fn state(
             streams: config.api_streams,
             body: config.api_body,
             attempts: config.try_at_once,
+            attempt_rules: config.try_rules,
             attempt_timeout: config.try_timeout,
         },
         started: Clock::unix_ns(),
@@ -151,11 +151,17 @@ fn state(
             .as_deref()
             .map(|api| api::name_of(api).to_owned()),
         shutdown,
-        streams: semaphore(config.api_streams),
-        attempts: semaphore(config.try_at_once),
+        streams: Arc::new(Semaphore::new(config.api_streams)),
+        attempts: Turns::new(config.try_at_once, config.try_queue, "--try-at-once"),
+        explains: Turns::new(
+            config.explain_at_once,
+            config.try_queue,
+            "--explain-at-once",
+        ),
         counters: ApiCounters::default(),
         api_server: Arc::default(),
         health_server: Arc::default(),
+        own_spans: crate::telemetry::own_spans(),
     })
 }
 

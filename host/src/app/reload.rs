@@ -135,8 +135,13 @@ impl Reload {
                     }
                 },
                 recv(due) -> _ => {
-                    let update = self.library.tick(self.clock.now());
-                    (update, Instant::now(), reload_span())
+                    // The save was when what is due was found to be gone.
+                    let now = self.clock.now();
+                    let late = self.library.due().map_or(Duration::ZERO, |due| now.since(due));
+                    let waited = self.library.removal_delay() + late;
+                    let at = Instant::now();
+                    let update = self.library.tick(now);
+                    (update, at.checked_sub(waited).unwrap_or(at), reload_span())
                 }
             };
             if update.is_empty() {
@@ -347,16 +352,19 @@ fn log(update: &Update, live_after: Duration) {
             ),
         }
     }
-    let ids: Vec<&str> = update
-        .changes
-        .iter()
-        .map(|change| change.id.as_str())
-        .collect();
+    let ids = |stays: bool| -> Vec<&str> {
+        let changes = update.changes.iter();
+        changes
+            .filter(|change| change.after.is_some() == stays)
+            .map(|change| change.id.as_str())
+            .collect()
+    };
     if let Some(set) = &update.set {
         tracing::info!(
             generation = set.generation,
             rules = set.rules.len(),
-            changed = ?ids,
+            changed = ?ids(true),
+            withdrawn = ?ids(false),
             live_after_ms = live_after.as_secs_f64() * 1e3,
             "rules reloaded"
         );

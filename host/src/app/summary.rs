@@ -88,5 +88,11 @@ pub(super) fn say(done: &Done, signals: u64, rules: &[Arc<Rule>]) {
     }
 }
 
-/// Counters of the servers that say what came, not that something was refused.
-const TRAFFIC: [&str; 4] = ["requests", "spans", "bytes", "connections"];
+/// Counters of the servers that say what came and went, not that something was refused.
+const TRAFFIC: [&str; 5] = [
+    "requests",
+    "spans",
+    "bytes",
+    "connections",
+    "connections_idle",
+];

@@ -15,7 +15,7 @@ use crate::replay::ring::Ring;
 use crate::rules::dsl;
 use crate::rules::library::Library;
 use crate::rules::update::Update;
-use crate::rules::watch::{HELD_OPEN, Saved, Watch, WatchOptions};
+use crate::rules::watch::{Saved, Watch, WatchOptions};
 use crate::sinks::paint::Paint;
 
 /// Saves that wait to be looked at. The watcher waits with more, and gathers them.
@@ -45,7 +45,7 @@ impl Watched {
         let options = WatchOptions {
             poll: config.watch_poll,
             quiet: config.save_quiet,
-            held_open: HELD_OPEN,
+            held_open: config.held_open,
             events: true,
         };
         let watch = Watch::start(config.rules.clone(), options, sender)

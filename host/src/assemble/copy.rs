@@ -7,8 +7,6 @@ use super::trace::{Requests, SpanRef};
 use crate::otlp::request::Request;
 use crate::otlp::scan::{Range, Run, Section};
 
-const NOWHERE: Range = Range { start: 0, len: 0 };
-
 /// A request being written.
 #[derive(Debug, Default)]
 pub struct Copier {
@@ -91,6 +89,7 @@ impl Copier {
         let copied = Run {
             first,
             count: self.parts.len() as u32 - first,
+            schema: self.copy_range(request, run.schema),
         };
         self.copied_runs.insert((index, run), copied);
         copied
@@ -101,10 +100,10 @@ impl Copier {
     fn copy_range(&mut self, request: &Request, range: Range) -> Range {
         let bytes = slice(request, range);
         let Ok(start) = u32::try_from(self.bytes.len()) else {
-            return NOWHERE;
+            return Range::default();
         };
         if start.checked_add(bytes.len() as u32).is_none() {
-            return NOWHERE;
+            return Range::default();
         }
         self.bytes.extend_from_slice(bytes);
         Range {

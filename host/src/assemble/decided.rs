@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::table::NUMBERS;
-use super::trace::Completion;
+use super::trace::{Completion, Keeping};
 use crate::time::Time;
 
 #[derive(Debug)]
@@ -28,6 +28,7 @@ pub(super) struct Remembered {
     /// Spans that came too late.
     pub(super) late: u32,
     pub(super) completion: Completion,
+    pub(super) keeping: Keeping,
 }
 
 impl Decided {
@@ -64,14 +65,21 @@ impl Decided {
             generation,
             late: 0,
             completion,
+            keeping: Keeping::default(),
         });
         number
     }
 
+    /// What became of a remembered trace once it was judged.
+    pub(super) fn was_kept(&mut self, number: u32, keeping: Keeping) {
+        if let Some(trace) = self.get_mut(number) {
+            trace.keeping = keeping;
+        }
+    }
+
     /// Spans of a remembered trace came too late.
     pub(super) fn came_late(&mut self, number: u32, spans: usize) {
-        let at = number.wrapping_sub(self.first) % NUMBERS;
-        if let Some(trace) = self.remembered.get_mut(at as usize) {
+        if let Some(trace) = self.get_mut(number) {
             let spans = u32::try_from(spans).unwrap_or(u32::MAX);
             trace.late = trace.late.saturating_add(spans);
         }
@@ -119,6 +127,11 @@ impl Decided {
         self.remembered.get(at as usize)
     }
 
+    fn get_mut(&mut self, number: u32) -> Option<&mut Remembered> {
+        let at = number.wrapping_sub(self.first) % NUMBERS;
+        self.remembered.get_mut(at as usize)
+    }
+
     fn ended(&self, trace: &Remembered, now: Time) -> bool {
         trace.at.after(self.remember) <= now
     }
@@ -127,6 +140,12 @@ impl Decided {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// There are a million of them a shard.
+    #[test]
+    fn a_remembered_trace_takes_40_bytes() {
+        assert_eq!(size_of::<Remembered>(), 40);
+    }
 
     #[test]
     fn numbers_wrap() {

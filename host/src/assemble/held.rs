@@ -90,7 +90,7 @@ impl HeldRequests {
         slice(self.request(span.request), span.range)
     }
 
-    /// The payloads of a span's resource, then of its scope.
+    /// The payloads and schema URL of a span's resource, then of its scope.
     pub(super) fn surroundings(&self, span: SpanRef) -> impl Iterator<Item = &[u8]> {
         let request = self.request(span.request);
         let section = request.sections.get((span.section & !DROPPED) as usize);
@@ -98,9 +98,10 @@ impl HeldRequests {
             [section.resource, section.scope]
         });
         runs.into_iter().flat_map(move |run| {
-            parts(request, run)
-                .iter()
-                .map(move |&part| slice(request, part))
+            let parts = parts(request, run).iter().copied();
+            parts
+                .chain([run.schema])
+                .map(move |part| slice(request, part))
         })
     }
 

@@ -25,7 +25,7 @@ use super::held::HeldRequests;
 use super::limits::Limits;
 use super::open::{HAS_ROOT, LOOKED, OpenTraces, REMOTE_ROOT, WATCHED};
 use super::table::{Place, Table};
-use super::trace::{Completion, Parcel, Requests, SpanRef, Trace};
+use super::trace::{Completion, Keeping, Parcel, Requests, SpanRef, Trace};
 use super::verdict::{Verdict, judge};
 use crate::otlp::request::Request;
 use crate::time::Time;
@@ -58,6 +58,7 @@ pub enum Whereabouts {
         generation: u64,
         /// Spans that came too late to be judged.
         late: u32,
+        keeping: Keeping,
         ago: Duration,
     },
 }
@@ -109,11 +110,6 @@ impl Shard {
     /// Where a trace is. A shard that nothing comes to has not seen the time for long, so it is told.
     pub fn whereabouts(&self, id: &[u8; 16], now: Time) -> Whereabouts {
         let now = self.now.max(now);
-        let hash = self.table.hash(id);
-        let place = self.table.find(hash, |place| match place {
-            Place::Open(index) => self.traces.is(index, id),
-            Place::Decided(number) => self.decided.is(number, id),
-        });
         let open = |index| {
             let open = self.traces.get(index)?;
             Some(Whereabouts::Open {
@@ -127,15 +123,31 @@ impl Shard {
                 completion: trace.completion,
                 generation: trace.generation,
                 late: trace.late,
+                keeping: trace.keeping,
                 ago: now.since(trace.at),
             })
         };
-        let known = match place {
+        let known = match self.place(id) {
             Some(Place::Open(index)) => open(index),
             Some(Place::Decided(number)) => judged(number),
             None => None,
         };
         known.unwrap_or(Whereabouts::Never)
+    }
+
+    /// What became of a judged trace, to be told when somebody asks. Most of a flood are [`Keeping::Skipped`], which need not be
+    /// said: this is a look into the table.
+    pub fn was_kept(&mut self, id: &[u8; 16], keeping: Keeping) {
+        if let Some(Place::Decided(number)) = self.place(id) {
+            self.decided.was_kept(number, keeping);
+        }
+    }
+
+    fn place(&self, id: &[u8; 16]) -> Option<Place> {
+        self.table.find(self.table.hash(id), |place| match place {
+            Place::Open(index) => self.traces.is(index, id),
+            Place::Decided(number) => self.decided.is(number, id),
+        })
     }
 
     /// Takes the spans of a request. Traces that come to a cap or have to go for want of memory are complete after this

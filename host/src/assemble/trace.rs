@@ -114,6 +114,22 @@ impl Completion {
     }
 }
 
+/// What became of a judged trace where recent traces are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Keeping {
+    /// Not kept: so many came that others would have had to go too soon.
+    #[default]
+    Skipped,
+    /// Kept, for a while at least.
+    Kept,
+    /// Larger than all that may be kept.
+    TooLarge,
+    /// Not kept, as an earlier trace of its id was.
+    Repeated,
+    /// None like it are kept.
+    Off,
+}
+
 /// A complete trace. Spans are deduplicated (same id and kind) and in an order that depends on them alone.
 #[derive(Clone, Debug)]
 pub struct Trace {

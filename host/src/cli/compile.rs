@@ -13,7 +13,7 @@ use crate::sinks::paint::Paint;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A file with several rules needs `--rule ID`, or a folder as OUT, which gets an ID.wasm for each. A folder that is not
+A file with several rules needs `--rule ID`, or a folder as OUT, which gets an ID.wasm for each. A folder that is not \
 there is made where OUT ends in `/`.
 
 Exit code: 0 written, 1 the file has mistakes, 2 an error.

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::failure::{Failure, Outcome, print};
+use super::failure::{Failure, Outcome, note_misspelt, print};
 use crate::config::{self, Flags};
 use crate::engine::EngineLimits;
 
@@ -16,7 +16,7 @@ pub struct ConfigArgs {
 enum ConfigCommand {
     /// Print every setting as `betrace serve` would take it, and where it comes from
     #[command(after_help = "\
-It takes the flags, the environment and the configuration file that `betrace serve` takes. What it prints is a
+It takes the flags, the environment and the configuration file that `betrace serve` takes. What it prints is a \
 configuration file itself. Exit code: 0, or 2 where a setting is wrong; then all that are wrong are said.
 
 Examples:
@@ -46,6 +46,7 @@ pub fn run(args: &ConfigArgs) -> Result<Outcome, Failure> {
     } else {
         config::toml(&settings)
     };
+    note_misspelt();
     print(&page)?;
     Ok(Outcome::Quiet)
 }

@@ -128,7 +128,7 @@ fn built_in(engine: &Engine) -> Result<Vec<Arc<Rule>>, Failure> {
             path: name.as_ref(),
             stem,
             bytes: source.as_bytes(),
-            known: &|_, _| false,
+            known: &|_, _| betrace_dsl::Known::No,
         };
         let compiled = dsl::compile(source);
         if let Some(error) = compiled.messages.iter().find(|message| message.error) {

@@ -8,6 +8,8 @@
 //! ```
 //! Plain lines: they scroll back, can be copied, and go through a pipe.
 
+mod address;
+mod declared;
 mod lines;
 mod page;
 mod recorded;
@@ -25,7 +27,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tokio::sync::oneshot;
 
-use super::failure::{Failure, Outcome, note, print};
+use super::failure::{Failure, Outcome, note, note_misspelt, print};
 use crate::app::{Host, Signals, Source, Watched};
 use crate::config::{Config, Flags, SignalsTarget, Written};
 use crate::demo::play::play;
@@ -36,6 +38,7 @@ use crate::sinks::text::counted;
 use crate::sinks::{self, DEFAULT_QUEUE, Target};
 use crate::telemetry;
 use crate::telemetry::log::Notes;
+use address::{API, FREE_PORT, api_address, explain_command};
 use screen::{Screen, Shown};
 
 /// Where rules are when nothing is said.
@@ -47,16 +50,13 @@ const SEED: u64 = 1;
 /// The demo's spans all come within a second.
 const DEMO_SETTLE: &str = "500ms";
 
-/// The demo sends to whatever port is free, so that it runs beside a Collector.
-const FREE_PORT: &str = "127.0.0.1:0";
-
 /// Batches of signals that wait for the screen. It is as fast as a terminal, and what it can't take is counted.
 const QUEUE: usize = 256;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Save a rule file, and read what that does to the traces of the last minutes: on how many it fires, which are new, which are
-gone, and which spans decided. From then on each new trace is judged by it. A mistake is shown where it stands, and the
+Save a rule file, and read what that does to the traces of the last minutes: on how many it fires, which are new, which are \
+gone, and which spans decided. From then on each new trace is judged by it. A mistake is shown where it stands, and the \
 last good version runs on. A folder without rules gets an example to edit.
 
 Ctrl-C ends it, with exit code 0.
@@ -86,6 +86,7 @@ pub fn run(args: &DevArgs) -> Result<Outcome, Failure> {
     let config = config(args)?;
     let telemetry = telemetry::start(&config, Notes::OnScreen)
         .map_err(|error| Failure::of(&error).help(error.help()))?;
+    note_misspelt();
     let stop = Signals::take()?;
     let example = starter::write(&config.rules)?;
     let engine = crate::app::engine(&config)?;
@@ -165,7 +166,7 @@ fn config(args: &DevArgs) -> Result<Config, Failure> {
             .or_default("settle", DEMO_SETTLE)
             .or_default("otlp-grpc", FREE_PORT)
             .or_default("otlp-http", FREE_PORT)
-            .or_default("api", FREE_PORT);
+            .or_default("api", api_address(API));
     }
     if args.dirs.is_empty() {
         written = written.or_default("rules", FOLDER);
@@ -231,6 +232,7 @@ fn greeting(
     }
     if let Some(api) = host.api() {
         line("api", &format!("http://{api}/api/v1/signals"));
+        line("explain", &explain_command(api));
     }
     out
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
+use http::{Response, StatusCode, header};
 use serde::Deserialize;
 
-use super::failure::{Failure, Outcome, print};
+use super::failure::{Failure, Outcome, note, print};
 use crate::replay::explain::{self, Explanation, elsewhere};
 use crate::signal::stamp::hex;
 use crate::sinks::paint::{Paint, terminal_width};
@@ -17,15 +18,20 @@ const API: &str = "http://127.0.0.1:4320";
 /// What a person waits for. The host itself gives up after `try-timeout`.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How often a host is asked that has no time, and how long it is left alone in between at most, whatever it says.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(3);
+
 /// Bytes of an answer: an explanation is bounded far below.
 const ANSWER_BYTES: u64 = 64 << 20;
 
-/// Columns of a host's words in an error.
+/// Columns of a host's words in an error, and lines of what a compiler says of a rule.
 const WORDS: usize = 400;
+const LINES: usize = 30;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The host explains with the version of the rule that is in force, for as long as it keeps the trace: `--ring-memory` and
+The host explains with the version of the rule that is in force, for as long as it keeps the trace: `--ring-memory` and \
 `--ring-signalled` of `betrace serve` say how much it keeps. A recording is explained by `betrace replay --explain`.
 
 Exit code: 0 the rule does not fire on the trace, 1 it does, 2 an error, or the trace is not at hand.
@@ -57,6 +63,7 @@ struct ErrorBody {
 struct Problem {
     message: String,
     help: Option<String>,
+    diagnostic: Option<String>,
 }
 
 pub fn run(args: &ExplainArgs) -> Result<Outcome, Failure> {
@@ -71,6 +78,9 @@ pub fn run(args: &ExplainArgs) -> Result<Outcome, Failure> {
         Failure::new(format!("{base} answered with no explanation: {error}"))
             .help("is it a BeTrace host of this version?")
     })?;
+    if let Some(last_good) = &explanation.last_good {
+        note(&format!("note: {}", clean(last_good, WORDS)));
+    }
     if args.json {
         print(&format!("{}\n", body.trim_end()))?;
     } else if explanation.explained.is_some() {
@@ -130,6 +140,16 @@ fn encoded(segment: &str) -> String {
     out
 }
 
+/// How long a host wants to be left alone that has no time now; none where it has answered.
+fn retry_after<T>(answer: &Response<T>) -> Option<Duration> {
+    if answer.status() != StatusCode::TOO_MANY_REQUESTS {
+        return None;
+    }
+    let seconds = answer.headers().get(header::RETRY_AFTER)?;
+    let seconds = seconds.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(PAUSE))
+}
+
 fn get(base: &str, url: &str) -> Result<String, Failure> {
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(PATIENCE))
@@ -147,8 +167,16 @@ fn get(base: &str, url: &str) -> Result<String, Failure> {
             ),
         }
     };
-    let answer = ureq::Agent::new_with_config(config).get(url).call();
-    let mut answer = answer.map_err(|error| unreachable(&error))?;
+    let agent = ureq::Agent::new_with_config(config);
+    let mut tries = 1;
+    let mut answer = loop {
+        let answer = agent.get(url).call().map_err(|error| unreachable(&error))?;
+        match retry_after(&answer) {
+            Some(wait) if tries < TRIES => std::thread::sleep(wait),
+            _ => break answer,
+        }
+        tries += 1;
+    };
     let status = answer.status();
     let body = answer
         .body_mut()
@@ -161,7 +189,16 @@ fn get(base: &str, url: &str) -> Result<String, Failure> {
     }
     match serde_json::from_str::<ErrorBody>(&body) {
         Ok(ErrorBody { error }) => {
-            let failure = Failure::new(clean(&error.message, WORDS));
+            let mut what = clean(&error.message, WORDS);
+            for line in error
+                .diagnostic
+                .iter()
+                .flat_map(|text| text.lines())
+                .take(LINES)
+            {
+                what.push_str(&format!("\n{}", clean(line, WORDS)));
+            }
+            let failure = Failure::new(what);
             Err(match error.help {
                 Some(help) => failure.help(clean(&help, WORDS)),
                 None => failure,

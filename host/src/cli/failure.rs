@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::config::misspelt;
 use crate::telemetry::log;
 
 /// A command did its work.
@@ -80,6 +81,15 @@ impl Failure {
 pub fn note(text: &str) {
     if !log::takes(text) {
         let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+}
+
+/// Says which variables of the environment nothing reads, though they look as if they were for us.
+pub fn note_misspelt() {
+    for (name, meant) in misspelt(std::env::vars_os().map(|(name, _)| name)) {
+        note(&format!(
+            "warning: nothing reads `{name}`: did you mean `{meant}`?"
+        ));
     }
 }
 

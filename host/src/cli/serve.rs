@@ -2,14 +2,14 @@
 
 use clap::Args;
 
-use super::failure::{Failure, Outcome, note};
+use super::failure::{Failure, Outcome, note, note_misspelt};
 use crate::config::{self, Flags};
 use crate::telemetry;
 use crate::telemetry::log::Notes;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-SIGTERM and SIGINT end it: what has come is judged, signals are written, and the exit code is 0.
+SIGTERM and SIGINT end it: what has come is judged, signals are written, and the exit code is 0. \
 A second one ends it at once, with exit code 130.
 
 Examples:
@@ -30,6 +30,7 @@ pub fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
         .map_err(|error| Failure::of(&error))?;
     let telemetry = telemetry::start(&config, Notes::Logged)
         .map_err(|error| Failure::of(&error).help(error.help()))?;
+    note_misspelt();
     let served = crate::app::serve(&config);
     let lost = telemetry.stop().lost();
     if lost > 0 {

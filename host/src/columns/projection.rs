@@ -1,7 +1,9 @@
 //! Which columns a rule set reads: the union of its rules' manifests, each column once.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use super::plan::Plan;
 use super::symbols::Constants;
@@ -121,13 +123,13 @@ impl Default for ProjectionBuilder {
     fn default() -> ProjectionBuilder {
         let mut builder = ProjectionBuilder {
             columns: Vec::new(),
-            indices: HashMap::new(),
+            indices: HashMap::default(),
             constants: Vec::new(),
-            symbols: HashMap::new(),
+            symbols: HashMap::default(),
         };
         // Candidates are found by names and services, and every signal shows them.
-        builder.column(ColumnKey::intrinsic(Table::Spans, Intrinsic::Name));
-        builder.column(ColumnKey::intrinsic(Table::Spans, Intrinsic::Service));
+        builder.column(&ColumnKey::intrinsic(Table::Spans, Intrinsic::Name));
+        builder.column(&ColumnKey::intrinsic(Table::Spans, Intrinsic::Service));
         builder
     }
 }
@@ -138,12 +140,12 @@ impl ProjectionBuilder {
     }
 
     /// Adds what one rule reads; returns the index in the projection of each column, and the symbol of each constant.
-    pub fn add(
+    pub fn add<'a>(
         &mut self,
-        columns: &[ColumnKey],
+        columns: impl IntoIterator<Item = &'a ColumnKey>,
         constants: &[impl AsRef<str>],
     ) -> (Vec<u32>, Vec<u32>) {
-        let columns = columns.iter().map(|key| self.column(key.clone())).collect();
+        let columns = columns.into_iter().map(|key| self.column(key)).collect();
         let constants = constants
             .iter()
             .map(|text| self.constant(text.as_ref()))
@@ -160,12 +162,17 @@ impl ProjectionBuilder {
         }
     }
 
-    fn column(&mut self, mut key: ColumnKey) -> u32 {
+    /// Most columns of most rules are there already, so that looking comes before copying.
+    fn column(&mut self, key: &ColumnKey) -> u32 {
         // An event or a link has no resource or scope of its own: every place means the item.
-        if let (Table::Events | Table::Links, Source::Attribute { place, .. }) =
-            (key.table, &mut key.source)
-        {
-            *place = Place::Span;
+        let key = match (key.table, &key.source) {
+            (table @ (Table::Events | Table::Links), Source::Attribute { key, .. }) => {
+                Cow::Owned(ColumnKey::attribute(table, Place::Span, key))
+            }
+            _ => Cow::Borrowed(key),
+        };
+        if let Some(&index) = self.indices.get(key.as_ref()) {
+            return index;
         }
         let offsets = match key.table {
             Table::Spans => None,
@@ -173,13 +180,11 @@ impl ProjectionBuilder {
             Table::Links => Some(Intrinsic::Links),
         };
         if let Some(offsets) = offsets {
-            self.column(ColumnKey::intrinsic(Table::Spans, offsets));
+            self.column(&ColumnKey::intrinsic(Table::Spans, offsets));
         }
-        let next = self.columns.len() as u32;
-        let index = *self.indices.entry(key.clone()).or_insert(next);
-        if index == next {
-            self.columns.push(key);
-        }
+        let index = self.columns.len() as u32;
+        self.columns.push(key.as_ref().clone());
+        self.indices.insert(key.into_owned(), index);
         index
     }
 

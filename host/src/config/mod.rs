@@ -27,7 +27,7 @@ pub use settings::SETTINGS;
 pub use show::{Effective, effective, json, toml};
 pub use suggest::nearest;
 pub use validated::{Config, LogFormat, SignalsTarget};
-pub use written::{Origin, Written};
+pub use written::{Origin, Written, misspelt};
 
 use std::ffi::OsString;
 use std::path::PathBuf;

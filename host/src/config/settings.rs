@@ -15,43 +15,50 @@ const MOST_REQUEST: u64 = 2 * GIB;
 
 /// Every setting, in the order of the documentation.
 pub const SETTINGS: &[Setting] = &[
-    general(
+    setting(
+        Group::General,
         "rules",
         Kind::Paths,
         "none",
         "rule files (`.betrace`, `.wasm`) and folders of them",
     ),
-    general(
+    setting(
+        Group::General,
         "signals",
         Kind::Signals,
         "stdout",
         "where signals go, a JSON object a line: `stdout` or a file",
     ),
-    general(
+    setting(
+        Group::General,
         "otlp-grpc",
         Kind::Address,
         "127.0.0.1:4317",
         "where OTLP/gRPC listens; `off` for nowhere",
     ),
-    general(
+    setting(
+        Group::General,
         "otlp-http",
         Kind::Address,
         "127.0.0.1:4318",
         "where OTLP/HTTP listens; `off` for nowhere",
     ),
-    general(
+    setting(
+        Group::General,
         "api",
         Kind::Address,
         "127.0.0.1:4320",
         "where the HTTP API listens; it shows what traces hold, so mind who reaches it; `off` for nowhere",
     ),
-    general(
+    setting(
+        Group::General,
         "health",
         Kind::Address,
         "off",
         "where `/healthz`, `/readyz` and `/metrics` listen beside the API, for a kubelet and Prometheus; no other data there",
     ),
-    general(
+    setting(
+        Group::General,
         "log-format",
         Kind::Choice {
             of: &["auto", "text", "json"],
@@ -59,13 +66,15 @@ pub const SETTINGS: &[Setting] = &[
         "auto",
         "how the log is written to stderr; `auto` is text on a terminal and JSON off it",
     ),
-    general(
+    setting(
+        Group::General,
         "traces-endpoint",
         Kind::Endpoint,
         "off",
         "where the host's own traces go by OTLP/gRPC, such as `http://collector:4317`; never to itself",
     ),
-    general(
+    setting(
+        Group::General,
         "traces-queue",
         Kind::Count {
             least: 1,
@@ -74,7 +83,8 @@ pub const SETTINGS: &[Setting] = &[
         "2048",
         "own spans that wait to be sent; past it they are dropped and counted, as a slow endpoint must not cost memory",
     ),
-    general(
+    setting(
+        Group::General,
         "workers",
         Kind::AutoCount {
             least: 1,
@@ -83,7 +93,8 @@ pub const SETTINGS: &[Setting] = &[
         "auto",
         "threads that assemble traces and run rules, each with its share of the traces; `auto` is one a core",
     ),
-    assembly(
+    setting(
+        Group::Assembly,
         "settle",
         Kind::Duration {
             least: 1,
@@ -92,7 +103,8 @@ pub const SETTINGS: &[Setting] = &[
         "6s",
         "a trace whose root has ended is complete when no span came for this long; SDKs send every 5s",
     ),
-    assembly(
+    setting(
+        Group::Assembly,
         "idle",
         Kind::Duration {
             least: 1,
@@ -101,7 +113,8 @@ pub const SETTINGS: &[Setting] = &[
         "60s",
         "a trace without a root is complete when no span came for this long",
     ),
-    assembly(
+    setting(
+        Group::Assembly,
         "max-age",
         Kind::Duration {
             least: 1,
@@ -110,7 +123,8 @@ pub const SETTINGS: &[Setting] = &[
         "10m",
         "a trace is complete when it has been open for this long, whatever still comes",
     ),
-    assembly(
+    setting(
+        Group::Assembly,
         "span-cap",
         Kind::Count {
             least: 1,
@@ -119,7 +133,8 @@ pub const SETTINGS: &[Setting] = &[
         "50000",
         "spans of one trace; at the cap it is complete, and what comes later is late",
     ),
-    assembly(
+    setting(
+        Group::Assembly,
         "byte-cap",
         Kind::Size {
             least: KIB,
@@ -128,7 +143,8 @@ pub const SETTINGS: &[Setting] = &[
         "32MiB",
         "bytes of one trace; at the cap it is complete",
     ),
-    assembly(
+    setting(
+        Group::Assembly,
         "memory",
         Kind::AutoSize {
             least: MIB,
@@ -138,7 +154,8 @@ pub const SETTINGS: &[Setting] = &[
         "bytes of all open traces together, each worker has its share; past it the oldest are judged as they are; `auto` \
          is 512MiB a worker",
     ),
-    assembly(
+    setting(
+        Group::Assembly,
         "decided-for",
         Kind::Duration {
             least: 1,
@@ -147,7 +164,8 @@ pub const SETTINGS: &[Setting] = &[
         "10m",
         "how long a judged trace is remembered, so that a late span is counted and doesn't make it a second trace",
     ),
-    assembly(
+    setting(
+        Group::Assembly,
         "decided-traces",
         Kind::Count {
             least: 0,
@@ -156,7 +174,8 @@ pub const SETTINGS: &[Setting] = &[
         "1000000",
         "judged traces that each worker remembers, at about 60 bytes each; past it the oldest are forgotten",
     ),
-    assembly(
+    setting(
+        Group::Assembly,
         "dead-bytes",
         Kind::Size {
             least: 0,
@@ -166,7 +185,8 @@ pub const SETTINGS: &[Setting] = &[
         "bytes of judged spans that each worker lets lie in requests of which other spans are still open, beside three \
          tenths of the live ones; past it the live ones are copied out",
     ),
-    servers(
+    setting(
+        Group::Servers,
         "request-limit",
         Kind::Size {
             least: KIB,
@@ -175,7 +195,8 @@ pub const SETTINGS: &[Setting] = &[
         "64MiB",
         "one request after decompression; a compression bomb ends here",
     ),
-    servers(
+    setting(
+        Group::Servers,
         "in-flight",
         Kind::Size {
             least: 64 * KIB,
@@ -185,7 +206,8 @@ pub const SETTINGS: &[Setting] = &[
         "all requests together, from their first byte until a worker has taken their spans; past it clients are told to \
          try again",
     ),
-    servers(
+    setting(
+        Group::Servers,
         "shard-queue",
         Kind::Count {
             least: 1,
@@ -194,7 +216,8 @@ pub const SETTINGS: &[Setting] = &[
         "16384",
         "parts of requests that wait for one worker; past it clients are told to try again",
     ),
-    servers(
+    setting(
+        Group::Servers,
         "connections",
         Kind::Count {
             least: 1,
@@ -203,7 +226,8 @@ pub const SETTINGS: &[Setting] = &[
         "2048",
         "open connections of each protocol; more are closed at once",
     ),
-    servers(
+    setting(
+        Group::Servers,
         "header-timeout",
         Kind::Duration {
             least: 10,
@@ -212,7 +236,8 @@ pub const SETTINGS: &[Setting] = &[
         "10s",
         "from a connection's start to the first bytes of a request",
     ),
-    servers(
+    setting(
+        Group::Servers,
         "body-timeout",
         Kind::Duration {
             least: 10,
@@ -221,7 +246,8 @@ pub const SETTINGS: &[Setting] = &[
         "30s",
         "from a request's headers to the last byte of its body",
     ),
-    servers(
+    setting(
+        Group::Servers,
         "connection-idle",
         Kind::Duration {
             least: 10,
@@ -230,7 +256,8 @@ pub const SETTINGS: &[Setting] = &[
         "90s",
         "a connection on which nothing moves is closed; HTTP/2 peers are asked for a sign of life first",
     ),
-    servers(
+    setting(
+        Group::Servers,
         "drain-timeout",
         Kind::Duration {
             least: 0,
@@ -239,7 +266,8 @@ pub const SETTINGS: &[Setting] = &[
         "5s",
         "from SIGTERM until connections that have not ended are cut",
     ),
-    servers(
+    setting(
+        Group::Servers,
         "retry-after",
         Kind::Duration {
             least: 1,
@@ -248,7 +276,8 @@ pub const SETTINGS: &[Setting] = &[
         "1s",
         "when a client that was turned away for lack of room is asked to try again",
     ),
-    batches(
+    setting(
+        Group::Batches,
         "batch-spans",
         Kind::Count {
             least: 1,
@@ -257,7 +286,8 @@ pub const SETTINGS: &[Setting] = &[
         "16384",
         "spans that rules are given at a time; a larger trace is a batch of its own",
     ),
-    batches(
+    setting(
+        Group::Batches,
         "batch-bytes",
         Kind::Size {
             least: KIB,
@@ -266,7 +296,8 @@ pub const SETTINGS: &[Setting] = &[
         "16MiB",
         "bytes of spans that rules are given at a time; a larger trace is a batch of its own",
     ),
-    batches(
+    setting(
+        Group::Batches,
         "batch-delay",
         Kind::Duration {
             least: 0,
@@ -275,7 +306,8 @@ pub const SETTINGS: &[Setting] = &[
         "2ms",
         "how long a worker takes in queued spans before it judges the traces that are complete",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "rule-deadline",
         Kind::Duration {
             least: 1,
@@ -284,7 +316,8 @@ pub const SETTINGS: &[Setting] = &[
         "50ms",
         "CPU time of one rule for one call; a rule that takes longer is stopped, for that batch alone",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "rule-memory",
         Kind::Size {
             least: 64 * KIB,
@@ -293,7 +326,8 @@ pub const SETTINGS: &[Setting] = &[
         "16MiB",
         "linear memory of one rule's instance",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "rule-keep",
         Kind::Size {
             least: 0,
@@ -302,7 +336,8 @@ pub const SETTINGS: &[Setting] = &[
         "256KiB",
         "growth of an instance's memory past which it is replaced, as such memory never shrinks",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "rule-stack",
         Kind::Size {
             least: 16 * KIB,
@@ -311,7 +346,8 @@ pub const SETTINGS: &[Setting] = &[
         "512KiB",
         "native stack that a rule may use",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "rule-table",
         Kind::Count {
             least: 1,
@@ -320,7 +356,8 @@ pub const SETTINGS: &[Setting] = &[
         "10000",
         "elements of a rule's function tables",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "rule-call",
         Kind::Size {
             least: KIB,
@@ -329,7 +366,8 @@ pub const SETTINGS: &[Setting] = &[
         "64KiB",
         "what one call hands to a rule, in whole traces; more traces are more calls",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "rule-trace",
         Kind::Size {
             least: KIB,
@@ -338,7 +376,8 @@ pub const SETTINGS: &[Setting] = &[
         "4MiB",
         "what one trace may come to as a rule's input; a larger one is not judged by that rule, and counted",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "rule-result",
         Kind::Size {
             least: KIB,
@@ -347,7 +386,8 @@ pub const SETTINGS: &[Setting] = &[
         "4MiB",
         "what one call may bring back",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "rule-findings",
         Kind::Count {
             least: 1,
@@ -356,7 +396,8 @@ pub const SETTINGS: &[Setting] = &[
         "16384",
         "findings of one call",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "rule-component",
         Kind::Size {
             least: KIB,
@@ -365,7 +406,8 @@ pub const SETTINGS: &[Setting] = &[
         "32MiB",
         "a rule's `.wasm` file",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "rule-compile",
         Kind::Duration {
             least: SECOND,
@@ -374,7 +416,8 @@ pub const SETTINGS: &[Setting] = &[
         "2m",
         "CPU time that compiling a rule's `.wasm` file could take at worst, estimated from its code; past it the rule is refused",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "breaker-faults",
         Kind::Count {
             least: 1,
@@ -383,7 +426,8 @@ pub const SETTINGS: &[Setting] = &[
         "5",
         "faults within `breaker-window` that quarantine a rule: it is not asked for a while, and its traces are counted",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "breaker-window",
         Kind::Duration {
             least: 1,
@@ -392,7 +436,8 @@ pub const SETTINGS: &[Setting] = &[
         "60s",
         "within which the faults have to come that quarantine a rule",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "breaker-back-off",
         Kind::Duration {
             least: 1,
@@ -401,7 +446,8 @@ pub const SETTINGS: &[Setting] = &[
         "10s",
         "how long a rule is quarantined before one batch tries it again; each try that faults doubles it",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "breaker-longest",
         Kind::Duration {
             least: 1,
@@ -410,14 +456,16 @@ pub const SETTINGS: &[Setting] = &[
         "10m",
         "the longest that a rule is quarantined between two tries",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "bundles",
         Kind::Folder,
         "off",
         "a folder of its own for calls that faulted, one a rule and minute, each with the traces that it was about; \
          `betrace replay BUNDLE` repeats one; `off` for none",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "bundles-most",
         Kind::Count {
             least: 1,
@@ -426,7 +474,8 @@ pub const SETTINGS: &[Setting] = &[
         "100",
         "bundles in the folder; the oldest go",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "bundles-bytes",
         Kind::Size {
             least: MIB,
@@ -435,7 +484,8 @@ pub const SETTINGS: &[Setting] = &[
         "256MiB",
         "bytes of bundles in the folder; the oldest go",
     ),
-    rules(
+    setting(
+        Group::Rules,
         "warm-instances",
         Kind::AutoCount {
             least: 1,
@@ -444,7 +494,8 @@ pub const SETTINGS: &[Setting] = &[
         "auto",
         "instances that one worker keeps between calls; `auto` is 4096, or the worker's share of 12288",
     ),
-    live(
+    setting(
+        Group::Live,
         "watch-poll",
         Kind::Duration {
             least: 10,
@@ -453,7 +504,8 @@ pub const SETTINGS: &[Setting] = &[
         "2s",
         "how often rule folders are looked at beside the file system's own events, which network file systems don't send",
     ),
-    live(
+    setting(
+        Group::Live,
         "save-quiet",
         Kind::Duration {
             least: 0,
@@ -462,7 +514,8 @@ pub const SETTINGS: &[Setting] = &[
         "3ms",
         "how long no further file is saved before the saved ones are loaded, so that many at once are one change",
     ),
-    live(
+    setting(
+        Group::Live,
         "removal-delay",
         Kind::Duration {
             least: 0,
@@ -471,7 +524,19 @@ pub const SETTINGS: &[Setting] = &[
         "250ms",
         "how long a rule has to be gone from all files before it is out of force; editors take files away for a moment",
     ),
-    live(
+    setting(
+        Group::Live,
+        "held-open",
+        Kind::Duration {
+            least: 10,
+            most: HOUR,
+        },
+        "10s",
+        "how long a file that is open for writing has to stand still to be taken as it is, though its close did not come; \
+         programs that write in place pause for less",
+    ),
+    setting(
+        Group::Live,
         "ring-memory",
         Kind::Size {
             least: 0,
@@ -480,7 +545,8 @@ pub const SETTINGS: &[Setting] = &[
         "256MiB",
         "recent traces that a changed rule is tried on: half the newest, half a sample of each root operation; 0 keeps none",
     ),
-    live(
+    setting(
+        Group::Live,
         "ring-signalled",
         Kind::Size {
             least: 0,
@@ -489,7 +555,8 @@ pub const SETTINGS: &[Setting] = &[
         "256MiB",
         "recent traces that broke a rule, which are kept apart; 0 keeps them with the others",
     ),
-    live(
+    setting(
+        Group::Live,
         "ring-turnover",
         Kind::Duration {
             least: 0,
@@ -499,7 +566,8 @@ pub const SETTINGS: &[Setting] = &[
         "the newest traces are all kept unless they would be replaced within this time; then a part of them is, and the rest \
          counted",
     ),
-    live(
+    setting(
+        Group::Live,
         "ring-operations",
         Kind::Count {
             least: 1,
@@ -508,7 +576,8 @@ pub const SETTINGS: &[Setting] = &[
         "10000",
         "root operations (service and span name) of which traces are sampled apart; further ones share one sample",
     ),
-    api(
+    setting(
+        Group::Api,
         "recent-signals",
         Kind::Count {
             least: 1,
@@ -517,7 +586,8 @@ pub const SETTINGS: &[Setting] = &[
         "10000",
         "signals that the API has at hand; older ones are forgotten",
     ),
-    api(
+    setting(
+        Group::Api,
         "recent-bytes",
         Kind::Size {
             least: KIB,
@@ -526,7 +596,8 @@ pub const SETTINGS: &[Setting] = &[
         "64MiB",
         "what those signals take of memory",
     ),
-    api(
+    setting(
+        Group::Api,
         "api-connections",
         Kind::Count {
             least: 1,
@@ -535,7 +606,8 @@ pub const SETTINGS: &[Setting] = &[
         "256",
         "open connections of the API and of the health listener each; more are closed at once",
     ),
-    api(
+    setting(
+        Group::Api,
         "api-streams",
         Kind::Count {
             least: 1,
@@ -544,7 +616,8 @@ pub const SETTINGS: &[Setting] = &[
         "64",
         "streams of signals at a time; more are answered with 503",
     ),
-    api(
+    setting(
+        Group::Api,
         "api-body",
         Kind::Size {
             least: KIB,
@@ -553,27 +626,57 @@ pub const SETTINGS: &[Setting] = &[
         "1MiB",
         "the body of a request to the API",
     ),
-    api(
+    setting(
+        Group::Api,
         "try-at-once",
         Kind::Count {
             least: 1,
             most: 1_024,
         },
         "1",
-        "rules that are checked or tried for clients at a time, each on a core of its own; more are answered with 429",
+        "requests to check or try rules that are worked on at a time, each on a core of its own; more wait for their turn",
     ),
-    api(
+    setting(
+        Group::Api,
+        "try-rules",
+        Kind::Count {
+            least: 1,
+            most: 100_000,
+        },
+        "256",
+        "rules in one source that is to be checked or tried: machine code takes some ten milliseconds each; more are answered with 413",
+    ),
+    setting(
+        Group::Api,
+        "explain-at-once",
+        Kind::Count { least: 1, most: 64 },
+        "2",
+        "explanations that are worked on at a time, each on a core of its own; more wait for their turn",
+    ),
+    setting(
+        Group::Api,
+        "try-queue",
+        Kind::Count {
+            least: 0,
+            most: 1_024,
+        },
+        "16",
+        "requests that wait for their turn, for at most `try-timeout`: so many to check or try rules, and as many to explain; more are answered with 429",
+    ),
+    setting(
+        Group::Api,
         "try-timeout",
         Kind::Duration {
             least: 1,
             most: HOUR,
         },
         "5s",
-        "how long a client waits for what a rule would find",
+        "how long what a client asks of rules may take, once it is its turn",
     ),
 ];
 
-const fn general(
+const fn setting(
+    group: Group,
     name: &'static str,
     kind: Kind,
     default: &'static str,
@@ -581,97 +684,7 @@ const fn general(
 ) -> Setting {
     Setting {
         name,
-        group: Group::General,
-        kind,
-        default,
-        about,
-    }
-}
-
-const fn assembly(
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    about: &'static str,
-) -> Setting {
-    Setting {
-        name,
-        group: Group::Assembly,
-        kind,
-        default,
-        about,
-    }
-}
-
-const fn servers(
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    about: &'static str,
-) -> Setting {
-    Setting {
-        name,
-        group: Group::Servers,
-        kind,
-        default,
-        about,
-    }
-}
-
-const fn batches(
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    about: &'static str,
-) -> Setting {
-    Setting {
-        name,
-        group: Group::Batches,
-        kind,
-        default,
-        about,
-    }
-}
-
-const fn rules(
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    about: &'static str,
-) -> Setting {
-    Setting {
-        name,
-        group: Group::Rules,
-        kind,
-        default,
-        about,
-    }
-}
-
-const fn live(
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    about: &'static str,
-) -> Setting {
-    Setting {
-        name,
-        group: Group::Live,
-        kind,
-        default,
-        about,
-    }
-}
-
-const fn api(
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    about: &'static str,
-) -> Setting {
-    Setting {
-        name,
-        group: Group::Api,
+        group,
         kind,
         default,
         about,

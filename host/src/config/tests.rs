@@ -79,6 +79,34 @@ fn what_kubernetes_sets_for_a_service_called_betrace_is_passed_over() {
 }
 
 #[test]
+fn a_variable_that_is_almost_a_setting_is_told() {
+    let names = [
+        "BETRACE_SETLE",
+        "BETRACE_OTLP_GRCP",
+        "BETRACE_CONIFG",
+        "BETRACE_SETTLE",
+        "BETRACE_LOG",
+        "BETRACE_CONFIG",
+        "BETRACE_HOME_PAGE_OF_THE_TEAM",
+        "BETRACE_PORT",
+        "BETRACE_PORT_4317_TCP_ADDR",
+        "BETRACE_SERVICE_HOST",
+        "BETRACE_SERVICE_PORT_OTLP_GRPC",
+        "SETLE",
+    ];
+    let told = misspelt(names.map(OsString::from));
+    let told: Vec<(&str, &str)> = told.iter().map(|(n, m)| (n.as_str(), m.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ("BETRACE_CONIFG", "BETRACE_CONFIG"),
+            ("BETRACE_OTLP_GRCP", "BETRACE_OTLP_GRPC"),
+            ("BETRACE_SETLE", "BETRACE_SETTLE"),
+        ]
+    );
+}
+
+#[test]
 fn defaults_are_those_of_the_stages() {
     let config = Config::default();
     assert_eq!(ingest::Limits::from(&config), ingest::Limits::default());

@@ -81,6 +81,7 @@ pub struct Config {
     pub watch_poll: Duration,
     pub save_quiet: Duration,
     pub removal_delay: Duration,
+    pub held_open: Duration,
     pub ring_memory: usize,
     pub ring_signalled: usize,
     pub ring_turnover: Duration,
@@ -92,6 +93,9 @@ pub struct Config {
     pub api_streams: usize,
     pub api_body: usize,
     pub try_at_once: usize,
+    pub try_rules: usize,
+    pub explain_at_once: usize,
+    pub try_queue: usize,
     pub try_timeout: Duration,
 }
 
@@ -290,6 +294,7 @@ impl Reader<'_> {
             watch_poll: self.duration("watch-poll"),
             save_quiet: self.duration("save-quiet"),
             removal_delay: self.duration("removal-delay"),
+            held_open: self.duration("held-open"),
             ring_memory: self.number("ring-memory"),
             ring_signalled: self.number("ring-signalled"),
             ring_turnover: self.duration("ring-turnover"),
@@ -301,6 +306,9 @@ impl Reader<'_> {
             api_streams: self.number("api-streams"),
             api_body: self.number("api-body"),
             try_at_once: self.number("try-at-once"),
+            try_rules: self.number("try-rules"),
+            explain_at_once: self.number("explain-at-once"),
+            try_queue: self.number("try-queue"),
             try_timeout: self.duration("try-timeout"),
         }
     }

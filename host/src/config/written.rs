@@ -16,6 +16,12 @@ use super::{ConfigError, ConfigErrors, Flags};
 /// A configuration file. All settings together are a few KiB.
 const FILE_BYTES: u64 = 1 << 20;
 
+/// What all our variables begin with.
+const PREFIX: &str = "BETRACE_";
+
+/// Variables that are no settings: the file of settings, and the log's lines.
+const READ_ELSEWHERE: [&str; 2] = ["BETRACE_CONFIG", "BETRACE_LOG"];
+
 /// Where a setting was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -173,6 +179,43 @@ impl Origin {
 
 fn config_variable() -> OsString {
     "BETRACE_CONFIG".into()
+}
+
+/// Variables that nothing reads, each with the one that may have been meant. Only near misses: Kubernetes sets many that
+/// begin alike.
+pub fn misspelt(names: impl IntoIterator<Item = OsString>) -> Vec<(String, String)> {
+    let settings = || SETTINGS.iter().map(Setting::variable);
+    let known: Vec<String> = settings()
+        .chain(READ_ELSEWHERE.map(str::to_owned))
+        .collect();
+    // As names of settings are written, which `nearest` compares with.
+    let short: Vec<String> = known
+        .iter()
+        .filter_map(|known| known.strip_prefix(PREFIX))
+        .map(|name| name.to_ascii_lowercase().replace('_', "-"))
+        .collect();
+    let mut misspelt = Vec::new();
+    for name in names {
+        let Some(name) = name
+            .to_str()
+            .filter(|name| !known.iter().any(|k| k == name))
+        else {
+            continue;
+        };
+        let Some(rest) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
+        // Of a service called betrace, and of each of its ports.
+        if rest.starts_with("PORT") || rest.starts_with("SERVICE_") {
+            continue;
+        }
+        if let Some(near) = nearest(rest, short.iter().map(String::as_str)) {
+            let meant = format!("{PREFIX}{}", near.replace('-', "_").to_ascii_uppercase());
+            misspelt.push((name.to_owned(), meant));
+        }
+    }
+    misspelt.sort();
+    misspelt
 }
 
 /// Other names are not errors: Kubernetes sets `BETRACE_PORT` and its like for a service called betrace.

@@ -199,6 +199,13 @@ impl Explainer {
         }
         let parts: Vec<AbiPart> =
             ask(&mut store, &instance, &function("parts")?).map_err(described)?;
+        if parts.len() > PARTS {
+            return Err(LoadError::TooManyParts {
+                origin: origin(),
+                parts: parts.len(),
+                most: PARTS,
+            });
+        }
         let parts = check_parts(parts, manifest.columns.len()).map_err(world)?;
         Ok(Explainer {
             engine: engine.clone(),
@@ -375,7 +382,10 @@ fn check_parts(parts: Vec<AbiPart>, columns: usize) -> Result<Vec<Part>, String>
             return Err(format!("part {index} stands where it can't"));
         }
         if part.text.len() > PART_TEXT_BYTES {
-            return Err(format!("the text of part {index} is too long"));
+            let bytes = part.text.len();
+            return Err(format!(
+                "the text of part {index} has {bytes} bytes, at most {PART_TEXT_BYTES} are allowed"
+            ));
         }
         if part
             .columns

@@ -58,6 +58,8 @@ pub struct RuleSource {
     pub stem: String,
     /// The rule alone, as a file of that name would hold it: of a file with a thousand rules none keeps the other ones'.
     pub text: Vec<u8>,
+    /// Whether its compiler had nothing to say of it.
+    pub clean: bool,
 }
 
 /// Why a component is no rule.
@@ -98,6 +100,15 @@ pub enum LoadError {
     },
     #[error("{origin}: it is not a `betrace:rule/batch-rule`: {reason}")]
     World { origin: String, reason: String },
+    /// Of an explanation, which is made from a rule that runs.
+    #[error(
+        "{origin} has {parts} parts, of which at most {most} are explained; the rule runs all the same: split it into several to read why they fire"
+    )]
+    TooManyParts {
+        origin: String,
+        parts: usize,
+        most: usize,
+    },
     #[error("{origin}: no instance can be made of it: {fault}")]
     Start { origin: String, fault: Fault },
     #[error(

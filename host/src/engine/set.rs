@@ -56,14 +56,8 @@ impl RuleSet {
         let mut bindings = Vec::with_capacity(rules.len());
         let mut groups = Vec::with_capacity(rules.len());
         for rule in &rules {
-            let keys: Vec<ColumnKey> = rule
-                .manifest
-                .columns
-                .iter()
-                .map(|column| column.key.clone())
-                .collect();
-            let constants: Vec<&str> = rule.manifest.constants.iter().map(String::as_str).collect();
-            let (columns, constants) = builder.add(&keys, &constants);
+            let keys = rule.manifest.columns.iter().map(|column| &column.key);
+            let (columns, constants) = builder.add(keys, &rule.manifest.constants);
             bindings.push(Binding { columns, constants });
             if indexed {
                 groups.push(resolve(&mut builder, &rule.manifest.triggers));
@@ -102,7 +96,7 @@ fn resolve<'a>(
         Trigger::NamePrefix(text) => Atom::Prefix(text),
         Trigger::Attribute { place, key } => Atom::Attribute(column(
             builder,
-            ColumnKey::attribute(Table::Spans, *place, key),
+            &ColumnKey::attribute(Table::Spans, *place, key),
         )),
     };
     triggers
@@ -116,8 +110,8 @@ fn constant(builder: &mut ProjectionBuilder, text: &str) -> u32 {
     symbols[0]
 }
 
-fn column(builder: &mut ProjectionBuilder, key: ColumnKey) -> u32 {
-    let (columns, _) = builder.add(&[key], &[""; 0]);
+fn column(builder: &mut ProjectionBuilder, key: &ColumnKey) -> u32 {
+    let (columns, _) = builder.add([key], &[""; 0]);
     columns[0]
 }
 

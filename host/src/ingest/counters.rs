@@ -82,6 +82,10 @@ counters! {
     connections,
     /// Connections closed at once, because as many as allowed were open.
     connections_refused,
+    /// Connections closed because the first bytes of a request did not come in time.
+    connections_silent,
+    /// Connections closed because a request's headers, the next request or any sign of life did not come in time.
+    connections_idle,
     /// Times that a connection could not be accepted, such as for want of file descriptors.
     accept_errors,
 }

@@ -144,6 +144,7 @@ impl Server {
                 self.app.clone(),
                 Arc::clone(&builder),
                 shutdown.clone(),
+                Arc::clone(&self.counters),
             ));
         }
         drop(listener);
@@ -158,7 +159,8 @@ impl Server {
         let _ = stream.set_nodelay(true);
         // A live HTTP/2 peer answers pings, so its connection is never still for this long.
         let still = self.limits.idle_timeout + PING_TIMEOUT;
-        Socket::new(stream, slot, self.limits.header_timeout, still)
+        let header = self.limits.header_timeout;
+        Socket::new(stream, slot, header, still, Arc::clone(&self.counters))
     }
 }
 
@@ -168,6 +170,7 @@ async fn connection(
     app: App,
     builder: Arc<Builder<TokioExecutor>>,
     mut shutdown: Shutdown,
+    counters: Arc<Counters>,
 ) {
     let active = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&active);
@@ -182,21 +185,26 @@ async fn connection(
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
     tokio::select! {
-        ended = connection.as_mut() => return log_end(ended),
+        ended = connection.as_mut() => return note_end(ended, &counters),
         () = shutdown.wait() => connection.as_mut().graceful_shutdown(),
     }
     // A peer that doesn't answer the goodbye, or only watches its health, must not hold up the host.
     loop {
         match timeout(GOODBYE, connection.as_mut()).await {
-            Ok(ended) => return log_end(ended),
+            Ok(ended) => return note_end(ended, &counters),
             Err(_) if active.load(Ordering::Relaxed) == 0 => return,
             Err(_) => {}
         }
     }
 }
 
-fn log_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+fn note_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>, counters: &Counters) {
     if let Err(error) = ended {
+        // What fails for the socket's own time is counted there, and no timeout of hyper's.
+        let hyper = error.downcast_ref::<hyper::Error>();
+        if hyper.is_some_and(hyper::Error::is_timeout) {
+            counters.connections_idle.add(1);
+        }
         tracing::debug!(error, "a connection ended early");
     }
 }

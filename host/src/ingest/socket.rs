@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::counters::Counters;
 
 /// The length of HTTP/2's preface. Fewer bytes are no request in any protocol that is served.
 const PREFACE_BYTES: usize = 24;
@@ -24,6 +27,9 @@ pub(super) struct Socket {
     idle: Duration,
     last_moved: Instant,
     timer: Pin<Box<Sleep>>,
+    counters: Arc<Counters>,
+    /// It has failed, and was counted.
+    failed: bool,
 }
 
 impl Socket {
@@ -33,6 +39,7 @@ impl Socket {
         slot: OwnedSemaphorePermit,
         header: Duration,
         idle: Duration,
+        counters: Arc<Counters>,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -42,6 +49,8 @@ impl Socket {
             idle,
             last_moved: now,
             timer: Box::pin(sleep_until(now + header)),
+            counters,
+            failed: false,
         }
     }
 
@@ -60,7 +69,15 @@ impl Socket {
     fn wait(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         while self.timer.as_mut().poll(context).is_ready() {
             let until = self.last_moved + self.idle;
-            if self.prefaced < PREFACE_BYTES || until <= Instant::now() {
+            let is_silent = self.prefaced < PREFACE_BYTES;
+            if is_silent || until <= Instant::now() {
+                if !std::mem::replace(&mut self.failed, true) {
+                    let counters = &self.counters;
+                    match is_silent {
+                        true => counters.connections_silent.add(1),
+                        false => counters.connections_idle.add(1),
+                    }
+                }
                 return Poll::Ready(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "nothing moved on the connection",

@@ -59,6 +59,7 @@ impl Request {
         Merged {
             request: self,
             parts: parts.unwrap_or_default(),
+            schema: run.schema,
         }
     }
 }
@@ -75,6 +76,11 @@ impl<'a> ResourceView<'a> {
 
     pub fn dropped_attributes(self) -> u32 {
         self.0.number(2) as u32
+    }
+
+    /// Empty where none is said.
+    pub fn schema_url(self) -> &'a [u8] {
+        self.0.schema_url()
     }
 
     /// `service.name`; missing where there is none, it is no text, or not UTF-8.
@@ -107,6 +113,11 @@ impl<'a> ScopeView<'a> {
     pub fn dropped_attributes(self) -> u32 {
         self.0.number(4) as u32
     }
+
+    /// Empty where none is said.
+    pub fn schema_url(self) -> &'a [u8] {
+        self.0.schema_url()
+    }
 }
 
 /// The occurrences of a message that should be there once. Merging them is reading their fields one after another.
@@ -114,11 +125,16 @@ impl<'a> ScopeView<'a> {
 struct Merged<'a> {
     request: &'a Request,
     parts: &'a [Range],
+    schema: Range,
 }
 
 impl<'a> Merged<'a> {
     fn payloads(self) -> impl Iterator<Item = &'a [u8]> {
         self.parts.iter().map(move |part| self.request.slice(*part))
+    }
+
+    fn schema_url(self) -> &'a [u8] {
+        self.request.slice(self.schema)
     }
 
     fn last(self, number: u32) -> Option<Wire<'a>> {

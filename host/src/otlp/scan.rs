@@ -22,7 +22,7 @@ use super::check::{Cursor, NESTING, malformed, usual_attribute};
 use super::shape::{RESOURCE, SCOPE, SPAN};
 
 /// A byte range of the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Range {
     pub start: u32,
     pub len: u32,
@@ -64,11 +64,12 @@ pub struct Section {
     pub scope: Run,
 }
 
-/// `parts[first..first + count]`.
+/// A resource or a scope: `parts[first..first + count]`, and the schema URL that stands beside it; empty where there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Run {
     pub first: u32,
     pub count: u32,
+    pub schema: Range,
 }
 
 /// Where one span's payload lies, and what routing and assembly need to know of it.
@@ -133,13 +134,12 @@ impl Scan {
     }
 
     /// The run of all parts from `first` on.
-    fn run_from(&self, first: usize) -> Run {
-        match self.parts.len() - first {
-            0 => Run::default(),
-            count => Run {
-                first: first as u32,
-                count: count as u32,
-            },
+    fn run_from(&self, first: usize, schema: Range) -> Run {
+        let count = self.parts.len() - first;
+        Run {
+            first: if count == 0 { 0 } else { first as u32 },
+            count: count as u32,
+            schema,
         }
     }
 }
@@ -188,6 +188,7 @@ fn request(bytes: &[u8], out: &mut Scan) -> Result<(), Malformed> {
 
 fn resource_spans(mut cursor: Cursor<'_>, out: &mut Scan) -> Result<(), Malformed> {
     let (first_section, first_part) = (out.sections.len(), out.parts.len());
+    let mut schema = Range::default();
     out.resources.clear();
     while !cursor.at_end() {
         match cursor.key()? {
@@ -197,7 +198,7 @@ fn resource_spans(mut cursor: Cursor<'_>, out: &mut Scan) -> Result<(), Malforme
                 out.resources.extend(part(resource));
             }
             (2, wire) => scope_spans(cursor.open(wire)?, out)?,
-            (3, wire) => drop(cursor.open(wire)?),
+            (3, wire) => schema = range(cursor.open(wire)?),
             (number, wire) => cursor.unknown(number, wire, IN_RESOURCE_SPANS)?,
         }
     }
@@ -207,7 +208,7 @@ fn resource_spans(mut cursor: Cursor<'_>, out: &mut Scan) -> Result<(), Malforme
     }
     let first = out.parts.len();
     out.parts.append(&mut out.resources);
-    let run = out.run_from(first);
+    let run = out.run_from(first, schema);
     for section in out.sections.iter_mut().skip(first_section) {
         section.resource = run;
     }
@@ -217,6 +218,7 @@ fn resource_spans(mut cursor: Cursor<'_>, out: &mut Scan) -> Result<(), Malforme
 fn scope_spans(mut cursor: Cursor<'_>, out: &mut Scan) -> Result<(), Malformed> {
     let (section, first_span) = (out.sections.len() as u32, out.spans.len());
     let first = out.parts.len();
+    let mut schema = Range::default();
     while !cursor.at_end() {
         match cursor.key()? {
             (2, wire) => span(cursor.open(wire)?, section, out)?,
@@ -225,14 +227,14 @@ fn scope_spans(mut cursor: Cursor<'_>, out: &mut Scan) -> Result<(), Malformed> 
                 scope.message(&SCOPE, IN_SCOPE_SPANS - 1)?;
                 out.parts.extend(part(scope));
             }
-            (3, wire) => drop(cursor.open(wire)?),
+            (3, wire) => schema = range(cursor.open(wire)?),
             (number, wire) => cursor.unknown(number, wire, IN_SCOPE_SPANS)?,
         }
     }
     if out.spans.len() == first_span {
         out.parts.truncate(first);
     } else {
-        let scope = out.run_from(first);
+        let scope = out.run_from(first, schema);
         let resource = Run::default();
         out.sections.push(Section { resource, scope });
     }

@@ -13,7 +13,7 @@ use super::judge::Judge;
 use crate::assemble::counters::Counters;
 use crate::assemble::limits::Limits;
 use crate::assemble::shard::{DrainMode, Shard, Whereabouts};
-use crate::assemble::trace::Trace;
+use crate::assemble::trace::{Keeping, Trace};
 use crate::engine::RuleSet;
 use crate::ingest::Routed;
 use crate::replay::ring::{JudgedBatch, Part};
@@ -236,8 +236,12 @@ impl ShardThread {
             generation: set.generation,
             judged_at,
         };
-        self.ring.offer_all(&batch, self.clock.now());
+        let mut keepings = self.ring.offer_all(&batch, self.clock.now()).into_iter();
         for trace in traces.drain(..) {
+            let keeping = keepings.next().unwrap_or_default();
+            if keeping != Keeping::default() {
+                shard.was_kept(&trace.id, keeping);
+            }
             shard.release(trace);
         }
         self.sink.send(signals);
@@ -384,12 +388,14 @@ mod tests {
             completion,
             generation: by,
             late,
+            keeping,
             ..
         } = judged
         else {
             panic!("{judged:?}");
         };
         assert_eq!((completion, by, late), (Completion::Root, generation, 0));
+        assert_eq!(keeping, Keeping::Kept);
         let kept = ring
             .get(&id)
             .expect("it was judged before it was asked for");

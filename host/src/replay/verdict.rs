@@ -99,6 +99,8 @@ pub struct Silence {
     pub never: Vec<NeverTrue>,
     /// The trace that came nearest: the most parts held.
     pub nearest: Option<Nearest>,
+    /// Why nothing more can be said, where the rule can't be explained.
+    pub unexplained: Option<String>,
 }
 
 /// A part of a condition that was never true.
@@ -118,4 +120,6 @@ pub struct Nearest {
     pub held: u32,
     pub parts: u32,
     pub outline: crate::signal::outline::Outline,
+    /// The spans that are marked in it, with what the condition compares of them.
+    pub evidence: Vec<crate::signal::Evidence>,
 }

@@ -3,7 +3,6 @@
 //! Of two rules with one id the first stays, and the second is a problem that names both files: a copy that someone
 //! edits must not take the original out of service.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,6 +10,8 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::sources::{SourceFile, SourceKind};
 use crate::engine::limits::LOADERS;
@@ -32,7 +33,7 @@ pub struct Source<'a> {
     pub stem: &'a str,
     pub bytes: &'a [u8],
     /// Whether a rule of this id and [`CompiledRule::source`] is there already: it needs no component.
-    pub known: &'a dyn Fn(&str, &str) -> bool,
+    pub known: &'a dyn Fn(&str, &str) -> betrace_dsl::Known,
 }
 
 /// What a compiler made of a file.
@@ -47,6 +48,8 @@ pub struct CompiledRule {
     pub id: String,
     /// The rule alone, as a file of the same name would hold it: with the same id and source it is the same rule.
     pub source: String,
+    /// Whether no message is about it.
+    pub clean: bool,
     /// Empty where it was known.
     pub component: Vec<u8>,
 }
@@ -285,7 +288,13 @@ impl Loading<'_> {
             path,
             stem: &stem,
             bytes,
-            known: &|id, source| known.contains_key(&(id, source.as_bytes())),
+            known: &|id, source| match known.get(&(id, source.as_bytes())) {
+                None => betrace_dsl::Known::No,
+                Some(rule) if rule.source().is_some_and(|source| source.clean) => {
+                    betrace_dsl::Known::Clean
+                }
+                Some(_) => betrace_dsl::Known::Warned,
+            },
         });
         let (errors, warnings): (Vec<_>, Vec<_>) = compiled
             .messages
@@ -310,6 +319,7 @@ impl Loading<'_> {
                     let source = Arc::new(RuleSource {
                         stem: stem.clone().into_owned(),
                         text: rule.source.into_bytes(),
+                        clean: rule.clean,
                     });
                     self.component(path, &rule.component, Some(&source))
                 }

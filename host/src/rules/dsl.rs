@@ -22,6 +22,7 @@ pub fn compile(source: Source<'_>) -> Compiled {
             .map(|rule| CompiledRule {
                 id: rule.id,
                 source: rule.source,
+                clean: rule.clean,
                 component: rule.component,
             })
             .collect(),

@@ -51,6 +51,8 @@ pub struct Library {
     /// Ids that a file gives and another has, so that each is told once.
     doubles: HashSet<(String, PathBuf)>,
     path_errors: HashSet<String>,
+    /// Paths below which nothing could be looked at, and why: rules of files there run on.
+    hidden: Vec<(PathBuf, String)>,
 }
 
 /// A file that is there.
@@ -110,6 +112,7 @@ impl Library {
             leaving: HashMap::new(),
             doubles: HashSet::new(),
             path_errors: HashSet::new(),
+            hidden: Vec::new(),
         }
     }
 
@@ -129,6 +132,11 @@ impl Library {
             _ => Look::Everywhere,
         };
         self.look(look, &writing, now)
+    }
+
+    /// How long a rule that its file gives no more stays.
+    pub fn removal_delay(&self) -> Duration {
+        self.removal_delay
     }
 
     /// When a rule that no file gives is to go.
@@ -233,7 +241,15 @@ impl Library {
 
     fn status(&self, id: &str, in_force: &InForce) -> RuleStatus {
         let held = self.files.get(&in_force.path);
+        let hidden = self.hidden.iter();
+        let hidden = hidden
+            .clone()
+            .find(|(path, _)| in_force.path.starts_with(path));
         let (state, diagnostic) = match held {
+            _ if hidden.is_some() => (
+                RuleState::LastGood,
+                hidden.map(|(_, why)| format!("error: {why}")),
+            ),
             None => (RuleState::LastGood, Some("the file is gone".to_owned())),
             Some(held) => {
                 let broken = match &held.broken {
@@ -312,6 +328,11 @@ impl Library {
         self.gone.extend(self.files.extract_if(.., is_gone));
         let paths = found.files.iter().map(|file| file.path.clone());
         self.real = walked.real.into_iter().zip(paths).collect();
+        self.hidden = found
+            .errors
+            .iter()
+            .filter_map(|error| Some((error.hides()?.to_owned(), error.to_string())))
+            .collect();
         let errors: HashSet<String> = found.errors.iter().map(ToString::to_string).collect();
         update.paths = errors.difference(&self.path_errors).cloned().collect();
         update.paths.sort();
@@ -404,11 +425,13 @@ impl Library {
             problems,
             warnings: file.warnings,
             kept,
+            leaving: Vec::new(),
             removed: false,
         })
     }
 
-    /// Who gives which rule: whoever had it before, else the first. Tells what changed.
+    /// Who gives which rule: whoever had it before, else the first. Tells what changed. Where the one that had it is gone,
+    /// another that gave it all along waits, too, as the file may be back.
     fn resolve(&mut self, now: Time, update: &mut Update) {
         let mut claims: BTreeMap<&str, Vec<(&Path, &Arc<Rule>)>> = BTreeMap::new();
         for (path, held) in &self.files {
@@ -419,9 +442,23 @@ impl Library {
         }
         let mut next = BTreeMap::new();
         let mut doubles = HashSet::new();
+        let mut leaving = HashMap::new();
         for (&id, claims) in &claims {
             let before = self.in_force.get(id);
             let has_it = before.and_then(|f| claims.iter().find(|(path, _)| *path == f.path));
+            if let (Some(before), None) = (before, has_it)
+                && claims.iter().all(|(path, _)| self.is_double(id, path))
+                && let Some(at) = self.stays_until(id, before, now)
+            {
+                let others = claims
+                    .iter()
+                    .map(|(path, _)| (id.to_owned(), (*path).to_owned()));
+                doubles.extend(others);
+                leaving.insert(id.to_owned(), at);
+                let (rule, path) = (before.rule.clone(), before.path.clone());
+                next.insert(id.to_owned(), InForce { rule, path });
+                continue;
+            }
             let Some(&(path, rule)) = has_it.or(claims.first()) else {
                 continue;
             };
@@ -456,40 +493,39 @@ impl Library {
             let path = path.to_owned();
             next.insert(id.to_owned(), InForce { rule, path });
         }
-        self.leaving.retain(|id, _| !next.contains_key(id));
         for (id, in_force) in std::mem::take(&mut self.in_force) {
             if next.contains_key(&id) {
                 continue;
             }
-            let at = self.leaving.get(&id).copied();
-            let at = at.unwrap_or_else(|| now.after(self.removal_delay));
-            if now < at {
-                self.leaving.insert(id.clone(), at);
+            if let Some(at) = self.stays_until(&id, &in_force, now) {
+                leaving.insert(id.clone(), at);
                 next.insert(id, in_force);
-            } else if self.is_folder_gone(&in_force.path) || self.is_unread(&in_force.path) {
-                self.leaving.insert(id.clone(), now.after(AGAIN));
-                next.insert(id, in_force);
-            } else {
-                self.leaving.remove(&id);
-                if !self.files.contains_key(&in_force.path)
-                    && update.files.iter().all(|file| file.path != in_force.path)
-                {
-                    update.files.push(FileReport {
-                        path: in_force.path.clone(),
-                        problems: Vec::new(),
-                        warnings: Vec::new(),
-                        kept: Vec::new(),
-                        removed: true,
-                    });
-                }
-                update.changes.push(Change {
-                    id,
-                    path: in_force.path,
-                    before: Some(in_force.rule),
-                    after: None,
+                continue;
+            }
+            if !self.files.contains_key(&in_force.path)
+                && update.files.iter().all(|file| file.path != in_force.path)
+            {
+                update.files.push(FileReport {
+                    removed: true,
+                    ..FileReport::of(&in_force.path)
                 });
             }
+            update.changes.push(Change {
+                id,
+                path: in_force.path,
+                before: Some(in_force.rule),
+                after: None,
+            });
         }
+        for (id, in_force) in &next {
+            if leaving.contains_key(id) && !self.leaving.contains_key(id) {
+                let mut files = update.files.iter_mut();
+                if let Some(file) = files.find(|file| file.path == in_force.path) {
+                    file.leaving.push(id.clone());
+                }
+            }
+        }
+        self.leaving = leaving;
         self.in_force = next;
         let in_force = &self.in_force;
         self.earlier.retain(|id, _| in_force.contains_key(id));
@@ -516,21 +552,34 @@ impl Library {
             match update.files.iter_mut().find(|file| file.path == second) {
                 Some(file) => file.problems.push(problem),
                 None => update.files.push(FileReport {
-                    path: second,
                     problems: vec![problem],
-                    warnings: Vec::new(),
-                    kept: Vec::new(),
-                    removed: false,
+                    ..FileReport::of(&second)
                 }),
             }
         }
         self.doubles = doubles;
     }
 
-    /// Whether the path that was named, and that a file lay under, is gone itself.
+    /// Whether another file gave this rule already when it was last looked.
+    fn is_double(&self, id: &str, path: &Path) -> bool {
+        self.doubles.contains(&(id.to_owned(), path.to_owned()))
+    }
+
+    /// How long a rule stays in force that its file gives no more; none where it goes now.
+    fn stays_until(&self, id: &str, in_force: &InForce, now: Time) -> Option<Time> {
+        let at = self.leaving.get(id).copied();
+        let at = at.unwrap_or_else(|| now.after(self.removal_delay));
+        if now < at {
+            return Some(at);
+        }
+        let again = self.is_folder_gone(&in_force.path) || self.is_unread(&in_force.path);
+        again.then(|| now.after(AGAIN))
+    }
+
+    /// Whether the folder that was named, or the one of the file that was, is gone itself.
     fn is_folder_gone(&self, path: &Path) -> bool {
         let mut roots = self.roots.iter().filter(|root| path.starts_with(root));
-        !roots.any(|root| std::fs::metadata(root).is_ok())
+        !roots.any(|root| std::fs::metadata(sources::folder_of(root)).is_ok())
     }
 
     /// Whether there is a file at the path that was not read yet: it is being written, or what is there was just put there.

@@ -9,8 +9,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Folders in folders. Deeper than people nest, and where a link that leads back to a folder above it ends.
+/// Folders in folders. Deeper than people nest.
 pub const DEPTH: usize = 16;
+
+/// Folders of one load: more than a file system tells events of, by default.
+pub const FOLDERS: usize = 10_000;
 
 /// Rule files of one load: ten times the rules that one host is made for.
 pub const FILES: usize = 100_000;
@@ -47,8 +50,10 @@ pub enum SourceError {
     Extension { path: PathBuf },
     #[error("{}: the folder holds no rules; put `.betrace` or `.wasm` files into it", path.display())]
     NoRules { path: PathBuf },
-    #[error("{}: more than {DEPTH} folders deep; is there a link to a folder above it?", path.display())]
+    #[error("{}: more than {DEPTH} folders deep; move it up", path.display())]
     TooDeep { path: PathBuf },
+    #[error("{}: more than {FOLDERS} folders; name the ones that hold rules", path.display())]
+    TooManyFolders { path: PathBuf },
     #[error("{}: more than {FILES} rule files; name fewer folders", path.display())]
     TooMany { path: PathBuf },
 }
@@ -57,13 +62,37 @@ impl SourceError {
     /// The path below which files may be that were not found.
     pub fn hides(&self) -> Option<&Path> {
         match self {
+            // A file that is gone from a folder that is there was removed.
+            SourceError::Unreadable { path, source }
+                if source.kind() == io::ErrorKind::NotFound && folder_of(path) != path =>
+            {
+                (!folder_of(path).is_dir()).then_some(path)
+            }
             SourceError::Unreadable { path, .. }
             | SourceError::TooDeep { path }
+            | SourceError::TooManyFolders { path }
             | SourceError::TooMany { path } => Some(path),
             SourceError::NoFile { .. }
             | SourceError::Extension { .. }
             | SourceError::NoRules { .. } => None,
         }
+    }
+
+    fn is_too_many_folders(&self) -> bool {
+        matches!(self, SourceError::TooManyFolders { .. })
+    }
+}
+
+/// The folder whose being there tells that what is missing of a path was removed: of a rule file the one around it, of a
+/// folder itself.
+pub fn folder_of(path: &Path) -> &Path {
+    match kind(path) {
+        Some(_) if !path.is_dir() => match path.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => path,
+        },
+        _ => path,
     }
 }
 
@@ -109,6 +138,8 @@ struct Walk {
     folders: Vec<PathBuf>,
     /// Real paths, so that a file that is reached twice is loaded once.
     seen: HashSet<PathBuf>,
+    /// Real paths of folders: a few links among them could lead on for ever, and to no further file.
+    entered: HashSet<PathBuf>,
 }
 
 impl Walk {
@@ -137,12 +168,33 @@ impl Walk {
 
     /// Walks a folder; returns whether a rule file is in it.
     fn folder(&mut self, path: &Path, depth: usize) -> bool {
-        if depth == 0 {
-            self.found.errors.push(SourceError::TooDeep {
-                path: path.to_owned(),
-            });
-            return false;
-        }
+        match fs::canonicalize(path) {
+            Ok(real) if self.entered.contains(&real) => return true,
+            Ok(_) if depth == 0 => {
+                self.found.errors.push(SourceError::TooDeep {
+                    path: path.to_owned(),
+                });
+                return false;
+            }
+            Ok(_) if self.entered.len() == FOLDERS => {
+                if !self
+                    .found
+                    .errors
+                    .iter()
+                    .any(SourceError::is_too_many_folders)
+                {
+                    self.found.errors.push(SourceError::TooManyFolders {
+                        path: path.to_owned(),
+                    });
+                }
+                return false;
+            }
+            Ok(real) => self.entered.insert(real),
+            Err(error) => {
+                self.unreadable(path, error);
+                return false;
+            }
+        };
         let entries = match entries(path) {
             Ok(entries) => entries,
             Err(error) => {
@@ -334,16 +386,46 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_that_leads_back_ends() {
-        let folder = folder(&["a.betrace"]);
-        std::os::unix::fs::symlink(folder.path(), folder.path().join("again")).expect("a link");
+    fn links_that_lead_back_and_beside_each_other_lead_to_nothing_new() {
+        let folder = folder(&["a.betrace", "b/b.betrace"]);
+        for link in 0..4 {
+            let link = format!("again{link}");
+            std::os::unix::fs::symlink(folder.path(), folder.path().join(&link)).expect("a link");
+            std::os::unix::fs::symlink(folder.path(), folder.path().join("b").join(&link))
+                .expect("a link");
+        }
+        let walked = walk(&[folder.path().to_owned()]);
+        assert_eq!(walked.sources.files.len(), 2);
+        assert_eq!(walked.folders.len(), 2, "{:?}", walked.folders);
+        let errors = &walked.sources.errors;
+        assert!(errors.is_empty(), "{errors:?}");
+    }
+
+    #[test]
+    fn folders_that_are_nested_too_deep_are_told() {
+        let path = vec!["f"; DEPTH].join("/") + "/a.betrace";
+        let folder = folder(&["b.betrace", &path]);
         let sources = find(&[folder.path().to_owned()]);
-        assert_eq!(sources.files.len(), 1);
+        assert_eq!(names(&sources, &folder), ["b.betrace"]);
         assert!(
             matches!(sources.errors[..], [SourceError::TooDeep { .. }]),
             "{:?}",
             sources.errors
         );
+    }
+
+    #[test]
+    fn a_missing_file_hides_nothing_while_its_folder_is_there() {
+        let folder = folder(&["a.betrace"]);
+        let hidden = |path: &str| {
+            let path = folder.path().join(path);
+            let sources = find(&[path]);
+            sources.errors[0].hides().map(Path::to_owned)
+        };
+        assert_eq!(hidden("gone.betrace"), None);
+        for path in ["gone", "gone/gone.betrace"] {
+            assert_eq!(hidden(path), Some(folder.path().join(path)));
+        }
     }
 
     #[cfg(unix)]

@@ -1,6 +1,6 @@
 //! What a look at the rule files led to.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,8 +34,24 @@ pub struct FileReport {
     pub warnings: Vec<Message>,
     /// Rules of it that run on in their last good version, by id.
     pub kept: Vec<String>,
+    /// Rules that it gave and gives no more, by id. They go a moment later, unless they come back.
+    pub leaving: Vec<String>,
     /// The file is gone.
     pub removed: bool,
+}
+
+impl FileReport {
+    /// Of a file of which nothing is to be said yet.
+    pub fn of(path: &Path) -> FileReport {
+        FileReport {
+            path: path.to_owned(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            kept: Vec::new(),
+            leaving: Vec::new(),
+            removed: false,
+        }
+    }
 }
 
 /// A rule that changed. At least one side is there.

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use super::Evidence;
 use super::evidence::Spot;
 use super::outline::{Line, MoreLine, Outline, Pick, Shape, SpanLine, choose};
 use crate::columns::tree::{Node, Tree};
@@ -44,8 +45,12 @@ pub(super) fn outline(spots: &[Spot<'_>], evidence: &[usize]) -> Outline {
     }
 }
 
-/// The outline of a kept trace with some of its spans marked: rows in tree preorder.
-pub(crate) fn outline_of(kept: &Kept, marked: &[u32]) -> Outline {
+/// The outline of a kept trace with some of its spans marked, rows in tree preorder, and what `evidence` says of these.
+pub(crate) fn outline_of(
+    kept: &Kept,
+    marked: &[u32],
+    evidence: impl Fn(&Spot<'_>) -> Evidence,
+) -> (Outline, Vec<Evidence>) {
     let nodes: Vec<Node> = kept
         .spans
         .iter()
@@ -67,8 +72,11 @@ pub(crate) fn outline_of(kept: &Kept, marked: &[u32]) -> Outline {
             Some(Spot::new(&kept.request, at, row, start))
         })
         .collect();
-    let marked: Vec<usize> = marked.iter().map(|&row| row as usize).collect();
-    outline(&spots, &marked)
+    let rows = marked.iter().map(|&row| row as usize);
+    // What the outline calls evidence are places among these.
+    let marked: Vec<usize> = rows.filter(|&row| row < spots.len()).collect();
+    let told = marked.iter().filter_map(|&row| spots.get(row));
+    (outline(&spots, &marked), told.map(evidence).collect())
 }
 
 fn node(span: &SpanView<'_>) -> Node {

@@ -81,8 +81,9 @@ fn say(text: &str) {
 fn filter(asked: &str, notes: Notes) -> EnvFilter {
     let asked = match notes {
         _ if !asked.is_empty() => asked,
-        Notes::Logged => "warn,betrace::app::reload=info,betrace::quarantine=info",
-        Notes::OnScreen => "warn,betrace::app::reload=off,betrace::quarantine=off",
+        // Of folders that vanish or can't be watched, the watcher tells itself, in words of rules.
+        Notes::Logged => "warn,notify=error,betrace::app::reload=info,betrace::quarantine=info",
+        Notes::OnScreen => "warn,notify=error,betrace::app::reload=off,betrace::quarantine=off",
         Notes::Beside => "warn,betrace::quarantine=info",
     };
     let filter = EnvFilter::builder()
@@ -135,10 +136,13 @@ mod tests {
     }
 
     fn logged(json: bool, asked: &str, log: impl FnOnce()) -> String {
+        logged_by(json, asked, Notes::Beside, log)
+    }
+
+    fn logged_by(json: bool, asked: &str, notes: Notes, log: impl FnOnce()) -> String {
         let written = Written::default();
         let writer = written.clone();
-        let layer =
-            layer(json, false, move || writer.clone()).with_filter(filter(asked, Notes::Beside));
+        let layer = layer(json, false, move || writer.clone()).with_filter(filter(asked, notes));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
         let bytes = written.0.lock().expect("no panic").clone();
         String::from_utf8(bytes).expect("text")
@@ -193,6 +197,20 @@ mod tests {
             ]
         );
         assert!(log.contains(r#""folder":"rules \"of\" ours""#), "{log}");
+    }
+
+    #[test]
+    fn what_the_library_of_the_watcher_warns_of_is_told_only_who_asks() {
+        let warn = || {
+            tracing::warn!(target: "notify::inotify", "Unable to remove the path");
+            tracing::error!(target: "notify::inotify", "it broke");
+        };
+        for notes in [Notes::Logged, Notes::OnScreen] {
+            let log = logged_by(false, "", notes, warn);
+            assert!(!log.contains("Unable") && log.contains("it broke"), "{log}");
+            let log = logged_by(false, "warn", notes, warn);
+            assert!(log.contains("Unable"), "{log}");
+        }
     }
 
     #[test]

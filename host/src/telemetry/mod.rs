@@ -12,7 +12,7 @@ pub mod log;
 pub mod requests;
 pub mod traces;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tracing_subscriber::layer::SubscriberExt;
@@ -22,6 +22,14 @@ use tracing_subscriber::{Layer, Registry};
 use crate::config::Config;
 use log::Notes;
 use traces::{Counts, Traces, TracesError};
+
+/// Counts own spans. One a process, as what is counted is: whoever ends a span finds the process' subscriber.
+static OWN_SPANS: OnceLock<Arc<traces::Counters>> = OnceLock::new();
+
+/// What becomes of own spans; none where they are not sent.
+pub fn own_spans() -> Option<Arc<traces::Counters>> {
+    OWN_SPANS.get().cloned()
+}
 
 /// The log and the traces of this process.
 #[derive(Debug)]
@@ -40,6 +48,7 @@ pub fn start(config: &Config, notes: Notes) -> Result<Telemetry, TracesError> {
             itself::refuse(endpoint, &listeners(config))?;
             let traces = Traces::start(endpoint, config.traces_queue)?;
             layers.push(Box::new(traces.layer()));
+            OWN_SPANS.get_or_init(|| traces.counters());
             Some(traces)
         }
     };
@@ -58,11 +67,6 @@ pub fn plain() {
 }
 
 impl Telemetry {
-    /// What became of own spans so far; none where they are not sent.
-    pub fn counters(&self) -> Option<Arc<traces::Counters>> {
-        self.traces.as_ref().map(Traces::counters)
-    }
-
     /// Sends what waits, for as long as connections have to end.
     pub fn stop(self) -> Counts {
         let within = self.flush_within;

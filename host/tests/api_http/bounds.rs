@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use serde_json::json;
 
-use crate::client::{Events, ask, get, start, until};
+use crate::client::{Events, ask, charge, get, save, start, until};
 use crate::support::PATIENCE;
 
 #[test]
@@ -93,6 +93,79 @@ fn who_says_nothing_is_left() {
     let mut nothing = Vec::new();
     let _ = silent.read_to_end(&mut nothing);
     assert_eq!(nothing, b"");
+    let counted = "betrace_connections_timed_out_total{server=\"api\",reason=\"silent\"} 1";
+    until(&serve, "/metrics", |answer| answer.text.contains(counted));
+}
+
+/// A request that never ends its headers, and one that is never followed by another.
+#[test]
+fn who_says_nothing_more_is_left() {
+    let (_folder, serve) = start(&["--connection-idle", "50ms"]);
+    for begun in [
+        "GET /readyz HTTP/1.1\r\nhost: localhost\r\nx-slow: ",
+        "GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n",
+    ] {
+        let mut slow = TcpStream::connect(&serve.api).expect("it listens");
+        slow.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        slow.write_all(begun.as_bytes()).expect("it reads");
+        let mut answer = Vec::new();
+        let _ = slow.read_to_end(&mut answer);
+    }
+    let counted = "betrace_connections_timed_out_total{server=\"api\",reason=\"idle\"} 2";
+    until(&serve, "/metrics", |answer| answer.text.contains(counted));
+}
+
+#[test]
+fn an_explanation_of_too_many_parts_says_so_and_is_counted() {
+    let (folder, serve) = start(&[]);
+    let rule = format!(
+        "rule many {{ detect {{ {} }} }}",
+        vec!["a"; 8_000].join(" and ")
+    );
+    save(folder.path(), &rule);
+    until(&serve, "/api/v1/rules", |answer| {
+        answer.text.contains("many")
+    });
+    let id = charge(&serve, 1);
+    let answer = until(
+        &serve,
+        &format!("/api/v1/rules/many/explain/{id}"),
+        |answer| answer.status != 200,
+    );
+    assert_eq!(answer.status, 422, "{}", answer.text);
+    assert!(
+        answer.text.contains("from 1 to 8192 are allowed"),
+        "{}",
+        answer.text
+    );
+    let counted = "\nbetrace_api_explanations_failed_total 1\n";
+    until(&serve, "/metrics", |answer| answer.text.contains(counted));
+}
+
+#[test]
+fn rules_of_a_source_are_bounded_and_counted() {
+    let (_folder, serve) = start(&["--try-rules", "20"]);
+    let rules = |count: usize| -> String {
+        let rules = (0..count).map(|n| format!("rule r{n} {{ detect {{ a.b{n} }} }}\n"));
+        rules.collect()
+    };
+    for path in ["/api/v1/check", "/api/v1/try"] {
+        let answer = ask(&serve.api, "POST", path, &[], &rules(21));
+        assert_eq!(answer.status, 413, "{path}: {}", answer.text);
+        let error = &answer.json()["error"];
+        assert_eq!(error["code"], json!("too_large"));
+        assert_eq!(
+            error["message"],
+            json!("the source holds 21 rules, of which at most 20 are taken")
+        );
+    }
+    let answer = ask(&serve.api, "POST", "/api/v1/check", &[], &rules(20));
+    assert_eq!(answer.json()["ok"], json!(true), "{}", answer.text);
+    let text = get(&serve, "/metrics").text;
+    assert!(
+        text.contains("\nbetrace_api_tries_too_many_rules_total 2\n"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -38,7 +38,9 @@ pub fn charge(serve: &Serve, trace: u32) -> String {
     let root = format!("{:016x}", 1);
     let request = json!({"resourceSpans": [{
         "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "payment"}}]},
-        "scopeSpans": [{"spans": [span(1, "", "POST /pay"), span(2, &root, "payment.charge_card")]}],
+        "scopeSpans": [{"spans": [span(1, "", "POST /pay"), span(2, &root, "payment.charge_card")],
+                        "schemaUrl": "https://opentelemetry.io/schemas/1.30.0"}],
+        "schemaUrl": "https://opentelemetry.io/schemas/1.29.0",
     }]});
     serve.post("application/json", request.to_string().as_bytes());
     id

@@ -58,6 +58,72 @@ fn the_document_says_what_is_served() {
     );
 }
 
+/// What OpenAPI 3.1 asks of a document beyond its shape: unique operation ids and parameters, each part of a path a
+/// parameter that is required, a description for each response, and nothing referred to that is not there.
+#[test]
+fn the_document_is_valid() {
+    let (_, document) = betrace::api::routes();
+    let document = serde_json::to_value(document).expect("JSON");
+    assert!(
+        document["openapi"]
+            .as_str()
+            .is_some_and(|v| v.starts_with("3.1."))
+    );
+    for field in ["title", "version"] {
+        assert!(document["info"][field].is_string(), "{field}");
+    }
+    let mut ids = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let what = format!("{method} {path}");
+            let id = operation["operationId"].as_str().expect("an operation id");
+            assert!(ids.insert(id), "{what}: `{id}` is there twice");
+            assert!(id.bytes().all(|b| b.is_ascii_alphanumeric()), "{id}");
+            let none = Vec::new();
+            let given = operation["parameters"].as_array().unwrap_or(&none);
+            let mut parameters = BTreeSet::new();
+            for parameter in given {
+                let [name, place] = ["name", "in"].map(|f| parameter[f].as_str().expect("text"));
+                assert!(parameters.insert((name, place)), "{what}: {name} twice");
+                assert!(parameter["schema"].is_object(), "{what}: {name}");
+                let is_required = parameter["required"] == json!(true);
+                assert!(is_required || place != "path", "{what}: {name}");
+            }
+            let wanted: BTreeSet<&str> = path
+                .split('/')
+                .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+                .collect();
+            let in_path = parameters.iter().filter(|(_, place)| *place == "path");
+            assert_eq!(
+                in_path.map(|(name, _)| *name).collect::<BTreeSet<_>>(),
+                wanted,
+                "{what}"
+            );
+            for (status, response) in operation["responses"].as_object().expect("responses") {
+                assert!(response["description"].is_string(), "{what}: {status}");
+            }
+        }
+    }
+    let mut referred = BTreeSet::new();
+    references(&document, &mut referred);
+    assert!(!referred.is_empty());
+    for reference in referred {
+        let pointer = reference.strip_prefix('#').expect("within the document");
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+}
+
+fn references<'a>(value: &'a Value, out: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::Object(members) => {
+            out.extend(members.get("$ref").and_then(Value::as_str));
+            members.values().for_each(|value| references(value, out));
+        }
+        Value::Array(items) => items.iter().for_each(|value| references(value, out)),
+        _ => {}
+    }
+}
+
 fn validate(document: &Value, schema: &Value, answer: &Value, what: &str) {
     let mut whole = schema.clone();
     whole["components"] = document["components"].clone();

@@ -1,6 +1,7 @@
 //! Metrics, and whether the host is well.
 
 use std::collections::{HashMap, HashSet};
+use std::io::Write;
 
 use crate::client::{RULES, ask, charge, get, save, start, until};
 
@@ -154,6 +155,21 @@ fn counters_go_on_when_a_rule_is_edited() {
     let broken = samples(&get(&serve, "/metrics").text);
     assert_eq!(broken[reloaded], after[reloaded]);
     assert_eq!(broken["betrace_rules{state=\"last_good\"}"], 2.0);
+}
+
+/// A program that writes a rule and keeps its file open: it is taken once it stands still for long enough, and that is counted.
+#[test]
+fn a_file_that_is_never_closed_is_taken_and_counted() {
+    let (folder, serve) = start(&["--held-open", "30ms", "--watch-poll", "10ms"]);
+    let mut open = std::fs::File::create(folder.path().join("held.betrace")).expect("a file");
+    open.write_all(b"rule held { detect { a } }\n")
+        .expect("it is written");
+    until(&serve, "/metrics", |answer| {
+        answer.text.contains("betrace_rules{state=\"active\"} 3")
+    });
+    let samples = samples(&get(&serve, "/metrics").text);
+    assert!(samples["betrace_watch_held_open_files_total"] >= 1.0);
+    drop(open);
 }
 
 /// Every family of the documentation is served, whatever has happened so far.

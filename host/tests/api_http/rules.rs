@@ -75,6 +75,16 @@ fn a_trace_is_shown_while_it_is_kept_and_its_absence_explained() {
         spans[0]["attributes"][0]["value"],
         json!({"intValue": "1500"})
     );
+    let schemas = [
+        &trace["resourceSpans"][0]["schemaUrl"],
+        &trace["resourceSpans"][0]["scopeSpans"][0]["schemaUrl"],
+    ];
+    assert_eq!(
+        schemas,
+        [29, 30]
+            .map(|v| format!("https://opentelemetry.io/schemas/1.{v}.0"))
+            .each_ref()
+    );
     let protobuf = betrace::otlp::json::to_protobuf(trace.to_string().as_bytes());
     assert!(protobuf.is_ok());
     let never = get(&serve, &format!("/api/v1/traces/{:032x}", 5));

@@ -55,12 +55,19 @@ fn signals_are_listed_newest_first_filtered_and_paged() {
         "trace=xyz",
         "before=x",
         "limit=many",
+        "limit=0",
+        "limit=1001",
         "unknown=1",
+        "rule=a&rule=b",
     ] {
         let answer = get(&serve, &format!("/api/v1/signals?{wrong}"));
         assert_eq!(answer.status, 400, "{wrong}: {}", answer.text);
-        assert_eq!(answer.json()["error"]["code"], json!("bad_request"));
+        let error = &answer.json()["error"];
+        assert_eq!(error["code"], json!("bad_request"));
+        assert!(error["help"].is_string(), "{wrong}: {error}");
     }
+    let all = get(&serve, "/api/v1/signals?limit=1000").json();
+    assert_eq!(traces(&all).len(), 5);
 }
 
 #[test]

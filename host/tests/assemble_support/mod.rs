@@ -60,10 +60,15 @@ pub(crate) fn sections(sections: &[(&[u8], Vec<Span>)]) -> Parcel {
             parts.push(append(&mut bytes, part));
         }
         found.push(Section {
-            resource: Run { first, count: 2 },
+            resource: Run {
+                first,
+                count: 2,
+                schema: append(&mut bytes, b"schema"),
+            },
             scope: Run {
                 first: first + 2,
                 count: 1,
+                ..Run::default()
             },
         });
         for span in members {
@@ -128,6 +133,7 @@ pub(crate) fn see(shard: &Shard, trace: &Trace) -> Seen {
             let parts = &request.parts[run.first as usize..(run.first + run.count) as usize];
             parts
                 .iter()
+                .chain([&run.schema])
                 .flat_map(|&part| request.slice(part))
                 .copied()
                 .collect()

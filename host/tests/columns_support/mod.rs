@@ -88,6 +88,7 @@ fn run(parts: &mut Vec<Range>, more: impl Iterator<Item = Range>) -> Run {
     Run {
         first,
         count: parts.len() as u32 - first,
+        ..Run::default()
     }
 }
 

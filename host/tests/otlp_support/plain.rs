@@ -53,6 +53,8 @@ pub struct Span {
     pub resource: (Attributes, u32),
     /// Name, version, attributes, dropped.
     pub scope: (Vec<u8>, Vec<u8>, Attributes, u32),
+    /// The schema URLs of the resource and of the scope.
+    pub schemas: [Vec<u8>; 2],
     pub is_root: bool,
     pub says_dropped: bool,
     pub remote_parent: bool,
@@ -73,7 +75,11 @@ pub fn of_mirror(request: &mirror::Request) -> Found {
                 } else if !is_zeros(&span.parent_span_id) && span.parent_span_id.len() != 8 {
                     found.reasons.parent_id += 1;
                 } else {
-                    found.spans.push(mirror_span(span, &resource, &scope));
+                    let schemas = [&resource_spans.schema_url, &scope_spans.schema_url];
+                    found.spans.push(Span {
+                        schemas: schemas.map(Clone::clone),
+                        ..mirror_span(span, &resource, &scope)
+                    });
                 }
             }
         }
@@ -135,6 +141,7 @@ fn mirror_span(span: &mirror::Span, resource: &mirror::Resource, scope: &mirror:
             mirror_attributes(&scope.attributes),
             scope.dropped_attributes_count,
         ),
+        schemas: [Vec::new(), Vec::new()],
         is_root,
         says_dropped: dropped != [0; 3],
         remote_parent: span.flags & 0x300 == 0x300,
@@ -239,6 +246,7 @@ fn view_span(request: &Request, scanned: &ScannedSpan) -> Span {
             view_attributes(scope.attributes()),
             scope.dropped_attributes(),
         ),
+        schemas: [resource.schema_url(), scope.schema_url()].map(<[u8]>::to_vec),
         is_root: scanned.is_root,
         says_dropped: scanned.dropped,
         remote_parent: ids.remote_parent,

@@ -41,12 +41,19 @@ use super::ast::{File, Rule, Word};
 use super::lexer::Lexed;
 use super::limits::MAX_NESTING;
 use super::token::{Kind, Token};
+use super::{Known, alone};
 use crate::diagnostic::{Code, Diagnostic, Sink, Span};
 
 /// Parses the tokens of a file.
-pub(super) fn file(source: &str, lexed: Lexed, sink: &mut Sink) -> File {
+pub(super) fn file(
+    source: &str,
+    lexed: Lexed,
+    known: &dyn Fn(&str, &str) -> Known,
+    sink: &mut Sink,
+) -> File {
     let mut parser = Parser {
         source,
+        known,
         tokens: lexed.tokens,
         descriptions: lexed.descriptions,
         description: 0,
@@ -66,6 +73,8 @@ type Parsed<T> = Result<T, Told>;
 
 struct Parser<'s, 'd> {
     source: &'s str,
+    /// Rules to pass over, by their ids and texts.
+    known: &'d dyn Fn(&str, &str) -> Known,
     tokens: Vec<Token>,
     descriptions: Vec<Span>,
     /// The first description that no rule has taken or passed.
@@ -108,6 +117,7 @@ impl Parser<'_, '_> {
             description,
             settings: Vec::new(),
             bodies: Vec::new(),
+            known: None,
             broken: false,
         };
         let before = self.troubles();
@@ -141,8 +151,12 @@ impl Parser<'_, '_> {
             description,
             settings: Vec::new(),
             bodies: Vec::new(),
+            known: None,
             broken: false,
         };
+        if self.troubles() == before && self.pass_over(&mut rule) {
+            return rule;
+        }
         if let Ok(open) = self.expect(Kind::OpenBrace, "`{`") {
             while !matches!(self.kind(), Kind::End | Kind::CloseBrace)
                 && !self.rule_starts()
@@ -163,13 +177,55 @@ impl Parser<'_, '_> {
         rule
     }
 
+    /// Passes over the braces of a rule that is known. The same words have been parsed without a mistake before, so that
+    /// its end is where its braces match.
+    fn pass_over(&mut self, rule: &mut Rule) -> bool {
+        let Some(id) = &rule.id else {
+            return false;
+        };
+        let Some(closing) = self.closing_brace() else {
+            return false;
+        };
+        let span = rule.span.to(self.token_at(closing).span);
+        let known = (self.known)(&id.text, &alone(span, &rule.description, self.source));
+        rule.known = Some(known);
+        if known != Known::Clean {
+            return false;
+        }
+        self.at += closing;
+        self.advance();
+        rule.span = span;
+        true
+    }
+
+    /// How far ahead the brace closes that opens here. Not looked for behind where another rule starts, so that each word
+    /// is passed once.
+    fn closing_brace(&self) -> Option<usize> {
+        let mut depth = 0_usize;
+        for ahead in 0.. {
+            match self.kind_at(ahead) {
+                Kind::OpenBrace => depth += 1,
+                Kind::CloseBrace if depth == 1 => return Some(ahead),
+                Kind::CloseBrace => depth -= 1,
+                Kind::End => return None,
+                _ if depth == 0 || self.rule_starts_at(ahead) => return None,
+                _ => {}
+            }
+        }
+        None
+    }
+
     /// `rule` and a word that is no operator: two names never follow each other inside a condition.
     fn rule_starts(&self) -> bool {
-        let is_rule = self.kind() == Kind::Word && self.text() == "rule";
+        self.rule_starts_at(0)
+    }
+
+    fn rule_starts_at(&self, ahead: usize) -> bool {
+        let is_rule = self.kind_at(ahead) == Kind::Word && self.text_at(ahead) == "rule";
         is_rule
-            && match self.kind_at(1) {
+            && match self.kind_at(ahead + 1) {
                 Kind::Word | Kind::Quoted | Kind::Odd | Kind::Int | Kind::OpenBrace => true,
-                Kind::Reserved(_) | Kind::Logic(_) => self.kind_at(2) == Kind::OpenBrace,
+                Kind::Reserved(_) | Kind::Logic(_) => self.kind_at(ahead + 2) == Kind::OpenBrace,
                 _ => false,
             }
     }

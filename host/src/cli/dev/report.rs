@@ -34,6 +34,10 @@ pub(super) struct Context<'a> {
     pub(super) width: usize,
     /// Files that were broken when they were looked at last.
     pub(super) broken: &'a BTreeSet<PathBuf>,
+    /// Rules that another file gives as well, with the file whose one did not run when it was looked at last.
+    pub(super) doubles: &'a BTreeSet<(PathBuf, String)>,
+    /// Where a file declares a rule, drawn.
+    pub(super) declared: fn(&Path, &str) -> Option<String>,
     /// How to send traces, for when there are none; line by line.
     pub(super) no_traffic: &'a [String],
 }
@@ -48,12 +52,16 @@ pub(super) fn block(report: &SaveReport, context: &Context<'_>) -> String {
     for error in &report.update.paths {
         page.text(0, Style::Bad, &format!("error: {error}"), NAME_LINES);
     }
-    problems(&mut page, report);
+    problems(&mut page, report, context);
+    for (_, id) in singles(report, context.doubles) {
+        let text = format!("`{id}` is no longer given by two files");
+        page.text(0, Style::Strong, &text, NAME_LINES);
+    }
     trips(&mut page, &report.update.trips);
     if report.number == START {
         start(&mut page, report);
     } else {
-        gone(&mut page, report);
+        leaving(&mut page, report);
     }
     match &report.verdict {
         Some(found) => verdict::write(&mut page, found, report, context),
@@ -156,7 +164,7 @@ fn times(report: &SaveReport) -> String {
 }
 
 /// What is wrong with files, and what runs all the same.
-fn problems(page: &mut Page, report: &SaveReport) {
+fn problems(page: &mut Page, report: &SaveReport, context: &Context<'_>) {
     let mut room = DIAGNOSTIC_LINES;
     let mut hidden: Vec<&FileReport> = Vec::new();
     for file in &report.update.files {
@@ -174,6 +182,11 @@ fn problems(page: &mut Page, report: &SaveReport) {
         for problem in &file.problems {
             let text = problem.rendered(page.paint.color);
             diagnostic(page, &text, &file.path, &mut room);
+            if let Problem::Duplicate { id, second, .. } = problem
+                && let Some(text) = (context.declared)(second, id)
+            {
+                diagnostic(page, &text, &file.path, &mut room);
+            }
         }
         if is_broken(file) {
             page.text(0, Style::Doubtful, &runs_on(file), NAME_LINES);
@@ -223,7 +236,15 @@ fn runs_on(file: &FileReport) -> String {
         ([], true) => {
             "no rule of this file is in force: it has not been right since betrace runs".to_owned()
         }
-        ([], false) => "other rules of this file run".to_owned(),
+        ([], false) => {
+            let mut text = String::new();
+            for problem in &file.problems {
+                if let Problem::Duplicate { id, first, .. } = problem {
+                    text.push_str(&format!("`{id}` runs as {} gives it; ", first.display()));
+                }
+            }
+            text + "other rules of this file run, if there are any"
+        }
         ([one], _) => format!("`{one}` runs on as it was before this save"),
         (many, _) => format!(
             "{} run on as they were before this save: {}",
@@ -260,6 +281,38 @@ fn trips(page: &mut Page, trips: &[Trip]) {
     }
 }
 
+/// Rules that a file of this report gives beside another file.
+pub(super) fn doubles(report: &SaveReport) -> impl Iterator<Item = (PathBuf, String)> {
+    let problems = report.update.files.iter().flat_map(|file| &file.problems);
+    problems.filter_map(|problem| match problem {
+        Problem::Duplicate { id, second, .. } => Some((second.clone(), id.clone())),
+        _ => None,
+    })
+}
+
+/// Those of `known` that are none any more: the file does not give the rule now, or it is the one that does.
+pub(super) fn singles(
+    report: &SaveReport,
+    known: &BTreeSet<(PathBuf, String)>,
+) -> Vec<(PathBuf, String)> {
+    let now: BTreeSet<(PathBuf, String)> = doubles(report).collect();
+    let is_read = |path: &Path| {
+        let mut files = report.update.files.iter();
+        files.any(|file| {
+            file.path == path && !matches!(&file.problems[..], [Problem::Source { .. }, ..])
+        })
+    };
+    let is_taken = |path: &Path, id: &str| {
+        let mut changes = report.update.changes.iter();
+        changes.any(|change| change.id == id && change.path == path && change.after.is_some())
+    };
+    let known = known.iter().filter(|double| !now.contains(double));
+    known
+        .filter(|(path, id)| is_read(path) || is_taken(path, id))
+        .cloned()
+        .collect()
+}
+
 /// The rules of the start.
 fn start(page: &mut Page, report: &SaveReport) {
     let ids: Vec<&str> = report
@@ -281,15 +334,14 @@ fn start(page: &mut Page, report: &SaveReport) {
     }
 }
 
-/// Rules that wait to be withdrawn, as their file is gone.
-fn gone(page: &mut Page, report: &SaveReport) {
-    let removed = report.update.files.iter().filter(|file| file.removed);
-    let kept: Vec<&str> = removed
-        .flat_map(|file| file.kept.iter().map(String::as_str))
-        .collect();
-    if !kept.is_empty() {
-        let text = format!("still in force: {}", kept.join(", "));
-        page.text(0, Style::Faint, &text, NAME_LINES);
+/// Rules that wait to be withdrawn, as their file does not give them any more.
+fn leaving(page: &mut Page, report: &SaveReport) {
+    for file in &report.update.files {
+        if !file.leaving.is_empty() {
+            let ids = file.leaving.join(", ");
+            let text = format!("gone from this file, and withdrawn in a moment unless back: {ids}");
+            page.text(0, Style::Doubtful, &text, NAME_LINES);
+        }
     }
 }
 
@@ -297,8 +349,9 @@ fn gone(page: &mut Page, report: &SaveReport) {
 fn unjudged(page: &mut Page, report: &SaveReport) {
     let changes = &report.update.changes;
     if changes.is_empty() {
-        if report.update.files.iter().all(|file| !is_broken(file)) && report.update.paths.is_empty()
-        {
+        let files = &report.update.files;
+        let as_before = |file: &FileReport| !is_broken(file) && file.leaving.is_empty();
+        if files.iter().all(as_before) && report.update.paths.is_empty() {
             let text = "nothing changes: the rules are what they were";
             page.text(0, Style::Faint, text, NAME_LINES);
         }

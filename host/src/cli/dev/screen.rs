@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, after, never, select_biased};
 
+use super::declared::declared;
 use super::lines::Lines;
 use super::report::{self, Context, clock};
 use crate::live::SaveReport;
@@ -25,6 +26,8 @@ pub(super) struct Screen {
     counters: Arc<Counters>,
     lines: Lines,
     broken: BTreeSet<PathBuf>,
+    /// Rules that another file gives as well, with the file whose one does not run.
+    doubles: BTreeSet<(PathBuf, String)>,
     no_traffic: Vec<String>,
     shown: Shown,
 }
@@ -51,6 +54,7 @@ impl Screen {
             counters,
             lines: Lines::new(signal_lines),
             broken: BTreeSet::new(),
+            doubles: BTreeSet::new(),
             no_traffic,
             shown: Shown::default(),
         }
@@ -99,9 +103,15 @@ impl Screen {
             paint: self.paint,
             width: terminal_width(),
             broken: &self.broken,
+            doubles: &self.doubles,
+            declared,
             no_traffic: &self.no_traffic,
         };
         let block = report::block(report, &context);
+        for single in report::singles(report, &self.doubles) {
+            self.doubles.remove(&single);
+        }
+        self.doubles.extend(report::doubles(report));
         for file in &report.update.files {
             if file.problems.is_empty() {
                 self.broken.remove(&file.path);

@@ -45,12 +45,23 @@ fn render(report: &SaveReport) -> String {
 }
 
 fn render_with(report: &SaveReport, broken: &[&str], no_traffic: &[&str]) -> String {
+    render_after(report, broken, no_traffic, &BTreeSet::new())
+}
+
+fn render_after(
+    report: &SaveReport,
+    broken: &[&str],
+    no_traffic: &[&str],
+    doubles: &BTreeSet<(PathBuf, String)>,
+) -> String {
     let broken: BTreeSet<PathBuf> = broken.iter().map(PathBuf::from).collect();
     let no_traffic: Vec<String> = no_traffic.iter().map(|&line| line.to_owned()).collect();
     let context = Context {
         paint: PLAIN,
         width: COLUMNS,
         broken: &broken,
+        doubles,
+        declared: |path, id| (id == "dup").then(|| format!(" --> {}:1:1", path.display())),
         no_traffic: &no_traffic,
     };
     let drawn = block(report, &context);
@@ -75,13 +86,7 @@ fn report(files: Vec<FileReport>, verdict: Option<Verdict>) -> SaveReport {
 }
 
 fn file(path: &str) -> FileReport {
-    FileReport {
-        path: path.into(),
-        problems: Vec::new(),
-        warnings: Vec::new(),
-        kept: Vec::new(),
-        removed: false,
-    }
+    FileReport::of(Path::new(path))
 }
 
 /// A rule that judged 4,812 traces and fired on none.
@@ -165,7 +170,7 @@ fn problem(path: &str, source: &str) -> Problem {
         path: Path::new(path),
         stem: "payments",
         bytes: source.as_bytes(),
-        known: &|_, _| false,
+        known: &|_, _| betrace_dsl::Known::No,
     });
     let texts: Vec<String> = compiled.messages.into_iter().map(|m| m.text).collect();
     Problem::Source {
@@ -307,12 +312,50 @@ fn a_silent_rule_says_why() {
                 held: 2,
                 parts: 3,
                 outline: story.outline.expect("it is drawn"),
+                evidence: story.signal.evidence.clone(),
             }),
+            ..Silence::default()
         }),
         ..judged("payment-fraud-check", ChangeKind::Edited)
     };
     let report = report(vec![file("rules/payments.betrace")], verdict(vec![silent]));
     insta::assert_snapshot!(render(&report));
+}
+
+#[test]
+fn a_rule_that_two_files_give_is_told_and_that_it_is_given_once_again() {
+    let duplicate = Problem::Duplicate {
+        id: "dup".to_owned(),
+        first: "rules/a.betrace".into(),
+        second: "rules/b.betrace".into(),
+    };
+    let twice = FileReport {
+        problems: vec![duplicate],
+        ..file("rules/b.betrace")
+    };
+    let drawn = render(&report(vec![twice], None));
+    let lines: Vec<&str> = drawn.lines().skip(1).collect();
+    assert_eq!(
+        lines,
+        [
+            "error: rules/b.betrace: the rule `dup` is already in rules/a.betrace; rename one of them",
+            " --> rules/b.betrace:1:1",
+            "`dup` runs as rules/a.betrace gives it; other rules of this file run, if there are any",
+        ]
+    );
+    let before = BTreeSet::from([("rules/b.betrace".into(), "dup".to_owned())]);
+    let said = "`dup` is no longer given by two files";
+    for removed in [false, true] {
+        let once = FileReport {
+            removed,
+            ..file("rules/b.betrace")
+        };
+        let drawn = render_after(&report(vec![once], None), &[], &[], &before);
+        assert!(drawn.contains(said), "{drawn}");
+    }
+    let other = report(vec![file("rules/c.betrace")], None);
+    let drawn = render_after(&other, &[], &[], &before);
+    assert!(!drawn.contains("two files"), "{drawn}");
 }
 
 fn unlike(field: &str, tag: &'static str) -> Unlike {
@@ -526,6 +569,7 @@ fn hostile_names_stay_harmless_and_in_their_columns() {
     let mut report = report(
         vec![FileReport {
             kept: vec![evil.clone()],
+            leaving: vec![evil.clone()],
             removed: true,
             ..file(&evil)
         }],
@@ -537,6 +581,8 @@ fn hostile_names_stay_harmless_and_in_their_columns() {
             paint: PLAIN,
             width,
             broken: &BTreeSet::new(),
+            doubles: &BTreeSet::new(),
+            declared: |_, _| None,
             no_traffic: &[],
         };
         let drawn = block(&report, &context);

@@ -224,6 +224,10 @@ fn silent(page: &mut Page, rule: &RuleVerdict, silence: &Silence) {
         );
         page.text(2, Style::Faint, &text, LINES);
     }
+    if let Some(why) = &silence.unexplained {
+        let text = format!("why it is silent can't be told: {why}");
+        page.text(2, Style::Doubtful, &text, LINES);
+    }
     if !silence.never.is_empty() {
         page.text(2, Style::Label, "never true:", LINES);
     }
@@ -301,7 +305,13 @@ fn near(page: &mut Page, nearest: Option<&Nearest>, lines: usize) {
         nearest.parts
     );
     page.text(2, Style::Label, &head, LINES);
-    for line in waterfall::small(&[], &nearest.outline, page.paint, page.width, lines) {
+    for line in waterfall::small(
+        &nearest.evidence,
+        &nearest.outline,
+        page.paint,
+        page.width,
+        lines,
+    ) {
         page.line(&line);
     }
 }

@@ -70,10 +70,15 @@ fn resource_spans(request: &Request, section: u32, spans: Vec<Json>) -> Json {
     scope_json.text("version", scope.version());
     scope_json.attributes(scope.attributes());
     scope_json.count("droppedAttributesCount", scope.dropped_attributes());
-    json!({
-        "resource": resource_json.0,
-        "scopeSpans": [{ "scope": scope_json.0, "spans": spans }],
-    })
+    let mut scope_spans = Object::default();
+    scope_spans.put("scope", scope_json.0);
+    scope_spans.put("spans", spans);
+    scope_spans.text("schemaUrl", scope.schema_url());
+    let mut resource_spans = Object::default();
+    resource_spans.put("resource", resource_json.0);
+    resource_spans.list("scopeSpans", vec![scope_spans.0.into()]);
+    resource_spans.text("schemaUrl", resource.schema_url());
+    resource_spans.0.into()
 }
 
 fn span_object(request: &Request, range: Range) -> Json {

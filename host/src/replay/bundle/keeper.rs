@@ -249,7 +249,7 @@ impl Writing {
             path: &rule.origin,
             stem: &source.stem,
             bytes: &source.text,
-            known: &|_, _| false,
+            known: &|_, _| betrace_dsl::Known::No,
         });
         let components = compiled.rules.into_iter().map(|rule| rule.component);
         let is_it = |bytes: &Vec<u8>| crate::engine::rule::version(bytes) == rule.version;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::assemble::shard::Whereabouts;
+use crate::assemble::trace::Keeping;
 use crate::engine::Rule;
 use crate::signal::stamp::hex;
 use crate::signal::{Certainty, Evidence};
@@ -14,6 +15,9 @@ pub struct Explanation {
     pub rule: String,
     /// The version that explains: the one in force now.
     pub version: String,
+    /// Why that is not the version in the rule's file, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_good: Option<String>,
     pub trace_id: String,
     pub outcome: Outcome,
     pub whereabouts: Where,
@@ -52,11 +56,30 @@ pub enum Where {
         /// Spans that came too late to be judged.
         late: u32,
         ago_ns: u64,
+        ring: InRing,
     },
     /// It comes from a recording.
     Recorded,
     /// The host did not say.
     Unknown,
+}
+
+/// What became of a judged trace in the ring of recent traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InRing {
+    /// It is there.
+    Kept,
+    /// It was there, and went for others.
+    Evicted,
+    /// It was never there: the newest would have been replaced too fast.
+    Skipped,
+    /// It was never there: it is larger than all that the ring may hold.
+    TooLarge,
+    /// It was never there, as an earlier trace of its id was.
+    Repeated,
+    /// It was never there: none of its kind are kept.
+    Off,
 }
 
 /// A trace that is at hand, as a rule sees it.
@@ -197,6 +220,7 @@ impl Explanation {
         Explanation {
             rule: rule.id.clone(),
             version: rule.version.clone(),
+            last_good: None,
             trace_id: hex(&trace_id),
             outcome: explained
                 .as_ref()
@@ -207,8 +231,23 @@ impl Explanation {
     }
 }
 
-impl From<Option<Whereabouts>> for Where {
-    fn from(whereabouts: Option<Whereabouts>) -> Where {
+impl InRing {
+    /// Of what was said when it was judged, and whether the ring has it now.
+    fn of(keeping: Keeping, at_hand: bool) -> InRing {
+        match keeping {
+            Keeping::Kept if at_hand => InRing::Kept,
+            Keeping::Kept => InRing::Evicted,
+            Keeping::Skipped => InRing::Skipped,
+            Keeping::TooLarge => InRing::TooLarge,
+            Keeping::Repeated => InRing::Repeated,
+            Keeping::Off => InRing::Off,
+        }
+    }
+}
+
+impl Where {
+    /// Of what its shard says, where one answered, and whether the ring had it after that.
+    pub fn of(whereabouts: Option<Whereabouts>, at_hand: bool) -> Where {
         let ns = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         match whereabouts {
             None => Where::Unknown,
@@ -221,12 +260,14 @@ impl From<Option<Whereabouts>> for Where {
                 completion,
                 generation,
                 late,
+                keeping,
                 ago,
             }) => Where::Judged {
                 completion: completion.name().to_owned(),
                 generation,
                 late,
                 ago_ns: ns(ago),
+                ring: InRing::of(keeping, at_hand),
             },
         }
     }

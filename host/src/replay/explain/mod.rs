@@ -26,8 +26,8 @@ use std::sync::Arc;
 
 pub use desk::ExplainError;
 pub use explained::{
-    Body, Explained, Explanation, Field, Outcome, PartView, Reason, TraceView, TriggerGroup,
-    TriggerView, TypeMet, Where,
+    Body, Explained, Explanation, Field, InRing, Outcome, PartView, Reason, TraceView,
+    TriggerGroup, TriggerView, TypeMet, Where,
 };
 pub use pick::{Picked, Picker};
 pub use silence::{fill_silences, silence};

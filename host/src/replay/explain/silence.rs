@@ -14,12 +14,14 @@ use super::explained::Field;
 use super::fact::{self, Fact};
 use super::read::compared;
 use super::words::{Decided, one_line, reason};
+use crate::columns::projection::ColumnKey;
 use crate::engine::explain::{Answer, Part, PartKind};
 use crate::engine::{Engine, Rule};
 use crate::replay::kept::{Kept, KeptBatch};
 use crate::replay::verdict::{Nearest, NeverTrue, Silence, Verdict};
 use crate::rules::update::Change;
 use crate::signal::draw::outline_of;
+use crate::signal::evidence::evidence;
 
 /// Candidates that are looked at: more would tell nothing that these don't.
 pub const MOST_CANDIDATES: usize = 2_000;
@@ -44,8 +46,10 @@ pub fn silence(engine: &Arc<Engine>, rule: &Arc<Rule>, kept: &[Arc<Kept>]) -> Op
     let mut desk = match Desk::open(engine, rule) {
         Ok(desk) => desk,
         Err(error) => {
-            tracing::debug!(rule = rule.id, %error, "a silent rule can't be explained");
-            return None;
+            return Some(Silence {
+                unexplained: Some(error.to_string()),
+                ..Silence::default()
+            });
         }
     };
     let looked = Looked::at(&mut desk, kept);
@@ -74,7 +78,7 @@ pub fn silence(engine: &Arc<Engine>, rule: &Arc<Rule>, kept: &[Arc<Kept>]) -> Op
         let answers = match explainer.run(&desk.columns, &all) {
             Ok(answers) => answers,
             Err(fault) => {
-                tracing::debug!(rule = rule.id, %fault, "a silent rule can't be explained");
+                silence.unexplained = Some(fault.to_string());
                 return Some(silence);
             }
         };
@@ -95,14 +99,20 @@ pub fn silence(engine: &Arc<Engine>, rule: &Arc<Rule>, kept: &[Arc<Kept>]) -> Op
         }
     }
     silence.never = tally.never(&parts);
-    silence.nearest = best
-        .filter(|(held, _)| *held > 0)
-        .map(|(held, kept)| Nearest {
+    silence.nearest = best.filter(|(held, _)| *held > 0).map(|(held, kept)| {
+        let rows = near_rows(&mut desk, &parts, kept);
+        let reads = reads(&parts, rule);
+        let (outline, evidence) = outline_of(kept, &rows, |spot| {
+            evidence(spot, &reads, &desk.set.projection, &desk.columns)
+        });
+        Nearest {
             trace_id: kept.id,
             held,
             parts: wanted.atoms.len() as u32,
-            outline: outline_of(kept, &near_rows(&mut desk, &parts, kept)),
-        });
+            outline,
+            evidence,
+        }
+    });
     Some(silence)
 }
 
@@ -123,7 +133,11 @@ pub fn fill_silences(
         }
         let change = changes.iter().find(|change| change.id == rule.id);
         if let Some(after) = change.and_then(|change| change.after.as_ref()) {
-            rule.silence = silence(engine, after, kept);
+            rule.silence = silence(engine, after, kept).map(|silence| Silence {
+                // Without an explanation only the trial has looked.
+                candidates: silence.candidates.max(rule.candidates),
+                ..silence
+            });
         }
     }
 }
@@ -492,6 +506,17 @@ fn said(part: &Part, want: bool, why: String) -> NeverTrue {
         part: if want { text } else { format!("not ({text})") },
         why,
     }
+}
+
+/// The columns that a condition compares.
+fn reads(parts: &[Part], rule: &Rule) -> Vec<ColumnKey> {
+    let filters = parts.iter().filter(|part| part.kind != PartKind::Base);
+    let mut columns: Vec<u32> = filters.flat_map(|part| part.columns.clone()).collect();
+    columns.sort_unstable();
+    columns.dedup();
+    let columns = columns.iter();
+    let known = columns.filter_map(|&column| rule.manifest.columns.get(column as usize));
+    known.map(|column| column.key.clone()).collect()
 }
 
 /// The spans of a trace that a silent rule is about: those that its bases name, unless that is all of them.

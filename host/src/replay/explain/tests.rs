@@ -36,6 +36,7 @@ fn rule(engine: &Engine, source: &str) -> Arc<Rule> {
     let source = RuleSource {
         stem: "rule".to_owned(),
         text: source.as_bytes().to_vec(),
+        clean: true,
     };
     Arc::new(rule.in_force(None, Some(&Arc::new(source))))
 }
@@ -272,6 +273,46 @@ fn a_silent_rule_says_what_was_never_true() {
 }
 
 #[test]
+fn the_nearest_trace_shows_what_was_compared() {
+    let engine = engine();
+    let source = "rule r { detect { payment.charge_card.where(amount > 9000) } }";
+    let kept = [trace(1, &[charge(int(5_000))])];
+    let silence = silence(&engine, &rule(&engine, source), &kept).expect("it can be explained");
+    let nearest = silence.nearest.expect("there is one trace");
+    let told: Vec<_> = nearest.evidence.iter().map(|span| &span.fields.0).collect();
+    assert_eq!(
+        told,
+        [&vec![("amount".to_owned(), serde_json::json!(5_000))]]
+    );
+    let marked = nearest.outline.lines.iter().filter_map(|line| match line {
+        crate::signal::outline::Line::Span(span) => span.evidence,
+        crate::signal::outline::Line::More(_) => None,
+    });
+    assert_eq!(marked.collect::<Vec<_>>(), [0]);
+}
+
+#[test]
+fn a_rule_of_too_many_parts_says_that_it_is_to_be_split() {
+    let many: Vec<String> = (0..9_001).map(|n| format!("a.b{n}")).collect();
+    let source = format!("rule r {{ detect {{ {} }} }}", many.join(" or "));
+    let engine = engine();
+    let rule = rule(&engine, &source);
+    let kept = [trace(1, &[])];
+    let refused = explain_all(&engine, &rule, &kept).expect_err("they are too many");
+    let said = refused.to_string();
+    assert!(
+        said.starts_with("the explanation of rule `r` has "),
+        "{said}"
+    );
+    assert!(
+        said.contains("split it") && !said.contains("batch-rule"),
+        "{said}"
+    );
+    let silence = silence(&engine, &rule, &kept).expect("that much is known");
+    assert_eq!(silence.unexplained, Some(said));
+}
+
+#[test]
 fn a_rule_without_source_says_so() {
     let engine = engine();
     let bare = rule(&engine, FRAUD).in_force(None, None);
@@ -299,18 +340,24 @@ fn a_rule_without_source_says_so() {
 fn a_trace_that_is_not_at_hand_is_said_to_be_where_it_is() {
     let engine = engine();
     let rule = rule(&engine, FRAUD);
+    let judged = |ring| Where::Judged {
+        completion: "idle".to_owned(),
+        generation: 7,
+        late: 2,
+        ago_ns: 247_000_000_000,
+        ring,
+    };
     let pages: Vec<String> = [
         Where::Never,
         Where::Open {
             spans: 12,
             age_ns: 2_500_000_000,
         },
-        Where::Judged {
-            completion: "idle".to_owned(),
-            generation: 7,
-            late: 2,
-            ago_ns: 247_000_000_000,
-        },
+        judged(InRing::Evicted),
+        judged(InRing::Skipped),
+        judged(InRing::TooLarge),
+        judged(InRing::Repeated),
+        judged(InRing::Off),
         Where::Unknown,
     ]
     .into_iter()

@@ -16,7 +16,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::explained::{Explained, Explanation, Outcome, PartView, Where};
+use super::explained::{Explained, Explanation, InRing, Outcome, PartView, Where};
 use super::words::{completion, one_line, value};
 use crate::signal::{Certainty, Evidence};
 use crate::sinks::paint::{Paint, Style};
@@ -341,18 +341,20 @@ pub fn elsewhere(whereabouts: &Where) -> (String, &'static str) {
             generation,
             late,
             ago_ns,
+            ring,
         } => {
+            let (fate, help) = fate(*ring);
             let late = match late {
                 0 => String::new(),
                 late => format!("; {} came too late", counted((*late).into(), "span")),
             };
             (
                 format!(
-                    "the trace was judged {} ago by rule set {generation}, {}{late}; its spans are not kept any more",
+                    "the trace was judged {} ago by rule set {generation}, {}{late}; {fate}",
                     duration(*ago_ns),
                     completion(word),
                 ),
-                "`--ring-memory` and `--ring-signalled` say how much is kept; a recording can be explained with `betrace replay --explain`",
+                help,
             )
         }
         Where::Recorded => (
@@ -362,6 +364,33 @@ pub fn elsewhere(whereabouts: &Where) -> (String, &'static str) {
         Where::Unknown => (
             "the host did not say where the trace is".to_owned(),
             "ask again; is the host overloaded?",
+        ),
+    }
+}
+
+/// Why the ring does not hold a judged trace, and what to do.
+fn fate(ring: InRing) -> (&'static str, &'static str) {
+    match ring {
+        InRing::Kept => ("its spans are kept", "ask again"),
+        InRing::Evicted => (
+            "its spans were kept, and went for those of newer traces",
+            "raise `ring-memory`, or `ring-signalled` if it broke a rule, to keep traces for longer",
+        ),
+        InRing::Skipped => (
+            "its spans were never kept: so many traces came that the ring takes a part of them only",
+            "raise `ring-memory`, or `ring-signalled` if it broke a rule, or lower `ring-turnover`, to keep a larger part",
+        ),
+        InRing::TooLarge => (
+            "its spans were never kept: it is larger than all that the ring may hold",
+            "raise `ring-memory`, or `ring-signalled` if it broke a rule; each worker has its share",
+        ),
+        InRing::Repeated => (
+            "its spans were never kept, as those of an earlier trace of the same id were",
+            "raise `decided-for`, so that spans that come so late make no second trace",
+        ),
+        InRing::Off => (
+            "its spans were never kept, as `ring-memory` is 0",
+            "set `ring-memory` to keep recent traces; a recording can be explained with `betrace replay --explain`",
         ),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Offer, Part};
-use crate::assemble::trace::{Requests, Trace};
+use crate::assemble::trace::{Keeping, Requests, Trace};
 use crate::signal::Emission;
 use crate::time::Time;
 
@@ -19,8 +19,9 @@ pub struct JudgedBatch<'a, R> {
 }
 
 impl Part {
-    /// Offers all traces of a batch.
-    pub fn offer_all<R: Requests>(&self, batch: &JudgedBatch<'_, R>, now: Time) {
+    /// Offers all traces of a batch, and says of each what became of it.
+    pub fn offer_all<R: Requests>(&self, batch: &JudgedBatch<'_, R>, now: Time) -> Vec<Keeping> {
+        let mut keepings = Vec::with_capacity(batch.traces.len());
         let mut rest = batch.signals;
         let mut rules: Vec<Arc<str>> = Vec::new();
         for trace in batch.traces {
@@ -36,8 +37,9 @@ impl Part {
                 generation: batch.generation,
                 judged_at: batch.judged_at,
             };
-            self.offer(&offer, now);
+            keepings.push(self.offer(&offer, now));
         }
+        keepings
     }
 }
 
@@ -81,7 +83,8 @@ mod tests {
             generation: 5,
             judged_at: 6,
         };
-        ring.part(0).offer_all(&judged, Time(0));
+        let keepings = ring.part(0).offer_all(&judged, Time(0));
+        assert_eq!(keepings, [Keeping::Kept; 4]);
         let signalled = [1, 2, 3, 4].map(|id: u8| {
             let kept = ring.get(&[id; 16]).expect("there is room for all");
             assert_eq!((kept.generation, kept.judged_at), (5, 6));

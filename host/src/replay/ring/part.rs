@@ -10,7 +10,7 @@ use super::bucket::Bucket;
 use super::sample::{Choice, Key, Place, Sample};
 use super::shelf::Shelf;
 use super::{Offer, RingCounters, RingLimits};
-use crate::assemble::trace::Requests;
+use crate::assemble::trace::{Keeping, Requests};
 use crate::replay::kept::{Judgement, Kept, operation};
 use crate::time::Time;
 
@@ -65,68 +65,19 @@ impl Part {
         }
     }
 
-    /// Offers a trace that was just judged. It is copied only if it is kept.
-    pub fn offer<R: Requests>(&self, offer: &Offer<'_, R>, now: Time) {
+    /// Offers a trace that was just judged, and says what became of it. It is copied only if it is kept.
+    pub fn offer<R: Requests>(&self, offer: &Offer<'_, R>, now: Time) -> Keeping {
         let mut store = self.lock();
-        store.counters.offered += 1;
-        store.renew(now);
-        if store.index.contains_key(&offer.trace.id) {
-            store.counters.repeated += 1;
-            return;
-        }
-        let bytes = Kept::expected_bytes(offer.trace);
-        let apart = !offer.signalled.is_empty() && store.signalled.most() > 0;
-        let most = match apart {
-            true => store.signalled.most(),
-            false => store.newest.most(),
-        };
-        let operation = operation(offer.trace, offer.requests);
-        let [service, name] = operation.map(Option::unwrap_or_default);
-        if apart || bytes > most {
-            store.sample.note(service, name);
-        }
-        if bytes > most {
-            store.counters.too_large += 1;
-            return;
-        }
-        let wanted = match apart {
-            true => store.want_apart(bytes, now),
-            false => store.want(service, name, bytes, now),
-        };
-        let Some(wanted) = wanted else {
-            store.counters.skipped += 1;
-            return;
-        };
-        let judged = Judgement {
-            at: offer.judged_at,
-            generation: offer.generation,
-            signalled: offer.signalled,
-        };
-        match Kept::copy_within(offer.trace, offer.requests, judged, most) {
-            Some(kept) => store.put(kept, wanted),
-            None => store.counters.too_large += 1,
-        }
+        let keeping = store.offer(offer, now);
+        store.counters.count(keeping);
+        keeping
     }
 
     /// Keeps a trace as one of the newest, whatever the pace.
     pub(super) fn keep(&self, kept: Kept) {
         let mut store = self.lock();
-        store.counters.offered += 1;
-        if store.index.contains_key(&kept.id) {
-            store.counters.repeated += 1;
-            return;
-        }
-        let texts = [&kept.root_service, &kept.root_name];
-        let [service, name] = texts.map(|text| text.as_deref().unwrap_or_default());
-        let sample = store.sample(service, name, kept.bytes(), Time::default());
-        store.put(
-            kept,
-            Wanted {
-                newest: true,
-                sample,
-                ..Wanted::default()
-            },
-        );
+        let keeping = store.keep(kept);
+        store.counters.count(keeping);
     }
 
     pub(super) fn get(&self, id: &[u8; 16]) -> Option<Arc<Kept>> {
@@ -179,7 +130,83 @@ impl Part {
     }
 }
 
+impl RingCounters {
+    fn count(&mut self, keeping: Keeping) {
+        let count = match keeping {
+            // A ring that keeps none of a kind is not offered any.
+            Keeping::Off => return,
+            Keeping::Kept => &mut self.kept,
+            Keeping::Skipped => &mut self.skipped,
+            Keeping::TooLarge => &mut self.too_large,
+            Keeping::Repeated => &mut self.repeated,
+        };
+        *count += 1;
+        self.offered += 1;
+    }
+}
+
 impl Store {
+    fn offer<R: Requests>(&mut self, offer: &Offer<'_, R>, now: Time) -> Keeping {
+        let apart = !offer.signalled.is_empty() && self.signalled.most() > 0;
+        let most = match apart {
+            true => self.signalled.most(),
+            false => self.newest.most(),
+        };
+        if most == 0 && self.signalled.most() == 0 {
+            return Keeping::Off;
+        }
+        self.renew(now);
+        if self.index.contains_key(&offer.trace.id) {
+            return Keeping::Repeated;
+        }
+        let bytes = Kept::expected_bytes(offer.trace);
+        let operation = operation(offer.trace, offer.requests);
+        let [service, name] = operation.map(Option::unwrap_or_default);
+        if apart || bytes > most {
+            self.sample.note(service, name);
+        }
+        if most == 0 {
+            return Keeping::Off;
+        }
+        if bytes > most {
+            return Keeping::TooLarge;
+        }
+        let wanted = match apart {
+            true => self.want_apart(bytes, now),
+            false => self.want(service, name, bytes, now),
+        };
+        let Some(wanted) = wanted else {
+            return Keeping::Skipped;
+        };
+        let judged = Judgement {
+            at: offer.judged_at,
+            generation: offer.generation,
+            signalled: offer.signalled,
+        };
+        match Kept::copy_within(offer.trace, offer.requests, judged, most) {
+            Some(kept) => self.put(kept, wanted),
+            None => Keeping::TooLarge,
+        }
+    }
+
+    fn keep(&mut self, kept: Kept) -> Keeping {
+        if self.newest.most() == 0 {
+            return Keeping::Off;
+        }
+        if self.index.contains_key(&kept.id) {
+            return Keeping::Repeated;
+        }
+        let texts = [&kept.root_service, &kept.root_name];
+        let [service, name] = texts.map(|text| text.as_deref().unwrap_or_default());
+        let sample = self.sample(service, name, kept.bytes(), Time::default());
+        let wanted = Wanted {
+            newest: true,
+            sample,
+            ..Wanted::default()
+        };
+        self.put(kept, wanted)
+    }
+
     /// Whether and where to keep a trace that broke no rule.
     fn want(&mut self, service: &str, name: &str, bytes: usize, now: Time) -> Option<Wanted> {
         let sample = self.sample(service, name, bytes, now);
@@ -206,7 +233,7 @@ impl Store {
         choice.wanted.then_some(choice)
     }
 
-    fn put(&mut self, kept: Kept, wanted: Wanted) {
+    fn put(&mut self, kept: Kept, wanted: Wanted) -> Keeping {
         let kept = Arc::new(kept);
         let bytes = kept.bytes();
         let mut places = 0;
@@ -225,7 +252,7 @@ impl Store {
             places += 1;
             self.sample.push(choice, kept.clone(), |old| gone.push(old));
         }
-        self.enter(kept, places, gone);
+        self.enter(kept, places, gone)
     }
 
     fn renew(&mut self, now: Time) {
@@ -237,15 +264,16 @@ impl Store {
     }
 
     /// A trace has got its places, and others have lost theirs.
-    fn enter(&mut self, kept: Arc<Kept>, places: u8, gone: Vec<Arc<Kept>>) {
-        if places == 0 {
-            self.counters.too_large += 1;
-        } else {
-            self.counters.kept += 1;
+    fn enter(&mut self, kept: Arc<Kept>, places: u8, gone: Vec<Arc<Kept>>) -> Keeping {
+        if places > 0 {
             self.index.insert(kept.id, Entry { kept, places });
         }
         for old in gone {
             self.leave(&old);
+        }
+        match places {
+            0 => Keeping::TooLarge,
+            _ => Keeping::Kept,
         }
     }
 

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
-use crate::assemble::trace::{Completion, Requests, SpanRef};
+use crate::assemble::trace::{Completion, Keeping, Requests, SpanRef};
 use crate::otlp::request::Request;
 use crate::otlp::scan::Scan;
 
@@ -89,7 +89,7 @@ fn offered(id: u64, service: &str, name: &str, spans: u64, padding: usize) -> Of
     }
 }
 
-fn offer(ring: &Ring, offered: &Offered, signalled: &[Arc<str>], now: Time) {
+fn offer(ring: &Ring, offered: &Offered, signalled: &[Arc<str>], now: Time) -> Keeping {
     ring.part(0).offer(
         &Offer {
             trace: &offered.trace,
@@ -99,7 +99,7 @@ fn offer(ring: &Ring, offered: &Offered, signalled: &[Arc<str>], now: Time) {
             judged_at: now.0,
         },
         now,
-    );
+    )
 }
 
 /// The bytes of each span.
@@ -296,15 +296,30 @@ fn a_trace_of_small_spans_and_a_huge_resource_is_not_kept() {
 #[test]
 fn nothing_is_kept_where_there_is_no_room() {
     let ring = Ring::new(&limits(0, 0), 2);
-    offer(&ring, &offered(1, "shop", "a", 1, 1), &[], at(0));
-    offer(
-        &ring,
-        &offered(2, "shop", "a", 1, 1),
-        &[Arc::from("r")],
-        at(0),
-    );
+    let rules = [Arc::from("r")];
+    for broken in [&[] as &[Arc<str>], &rules] {
+        let keeping = offer(&ring, &offered(1, "shop", "a", 1, 1), broken, at(0));
+        assert_eq!(keeping, Keeping::Off);
+    }
     assert!(ring.snapshot().is_empty());
-    assert_eq!(ring.counters().too_large, 2);
+    assert_eq!(ring.counters(), RingCounters::default());
+}
+
+#[test]
+fn a_ring_for_signalled_traces_alone_is_not_offered_others() {
+    let ring = Ring::new(&limits(0, 100_000), 1);
+    let keep = |id, rules: &[Arc<str>]| {
+        let name = if rules.is_empty() { "good" } else { "bad" };
+        offer(&ring, &offered(id, "shop", name, 1, 1), rules, at(0))
+    };
+    assert_eq!(keep(1, &[]), Keeping::Off);
+    assert_eq!(keep(2, &[Arc::from("r")]), Keeping::Kept);
+    assert_eq!(keep(2, &[Arc::from("r")]), Keeping::Repeated);
+    let counters = ring.counters();
+    assert_eq!((counters.offered, counters.too_large), (2, 0));
+    // It says all the same how much of the traffic it does not cover.
+    let coverage = ring.coverage(&ring.snapshot());
+    assert_eq!((coverage.operations, coverage.operations_seen), (1, 2));
 }
 
 proptest! {
@@ -316,7 +331,7 @@ proptest! {
         signalled in 0..30_000_usize,
     ) {
         let ring = Ring::new(&limits(memory, signalled), 1);
-        let mut now = 0;
+        let (mut now, mut of_offers) = (0, 0);
         let mut contents: HashMap<[u8; 16], HashSet<Vec<Vec<u8>>>> = HashMap::new();
         for (id, operation, spans, padding, broke, pause) in offers.iter().copied() {
             now += pause;
@@ -324,12 +339,15 @@ proptest! {
             let content = content(&trace.requests.0, &trace.trace.spans);
             contents.entry(trace.trace.id).or_default().insert(content);
             let rules = [Arc::from("r")];
-            offer(&ring, &trace, if broke { &rules } else { &[] }, at(now));
+            let keeping = offer(&ring, &trace, if broke { &rules } else { &[] }, at(now));
+            of_offers += u64::from(keeping != Keeping::Off);
+            let is_there = ring.get(&trace.trace.id).is_some();
+            prop_assert_eq!(is_there, matches!(keeping, Keeping::Kept | Keeping::Repeated));
         }
         let counters = ring.counters();
         let kept = ring.snapshot();
         prop_assert!(counters.bytes <= (memory + signalled) as u64, "{counters:?}");
-        prop_assert_eq!(counters.offered, offers.len() as u64);
+        prop_assert_eq!(counters.offered, of_offers);
         let sum = counters.kept + counters.skipped + counters.repeated + counters.too_large;
         prop_assert_eq!(sum, counters.offered);
         let ids: HashSet<[u8; 16]> = kept.iter().map(|kept| kept.id).collect();

@@ -39,9 +39,6 @@ const LOOK_SHARE: u32 = 50;
 /// Between the looks at a file that changed unseen in a folder that is under watch by now. Whoever writes on is seen.
 const SOON: Duration = Duration::from_millis(100);
 
-/// [`WatchOptions::held_open`] of a host: programs that write a file in place pause for less.
-pub const HELD_OPEN: Duration = Duration::from_secs(10);
-
 /// Events that are taken before anything else is seen to.
 const AT_ONCE: usize = 1_024;
 
