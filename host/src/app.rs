@@ -19,7 +19,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Receiver, bounded};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -28,16 +28,19 @@ use crate::assemble::limits::Limits;
 use crate::cli::Failure;
 use crate::cli::failure::note;
 use crate::config::{Config, SignalsTarget};
-use crate::engine::{Engine, EngineLimits, Rule};
+use crate::engine::{BreakerLimits, Engine, EngineLimits, Rule};
 use crate::ingest::{
     self, Budget, Listeners, Listens, Router, Shutdown, Snapshot, Transport, Trigger,
 };
 use crate::live::{Book, SaveReport};
 use crate::pipeline::Judge;
+use crate::pipeline::aftermath::Aftermath;
 use crate::pipeline::thread::{Ask, Clock, ShardThread, Shown};
+use crate::replay::bundle::keeper::{self, Bundles, Keeper};
+use crate::replay::bundle::shelf::Shelf;
 use crate::replay::ring::{Ring, RingLimits};
 use crate::replay::trial::Trial;
-use crate::rules::Published;
+use crate::rules::{Published, dsl};
 use crate::signal::judge::Unfinished;
 use crate::sinks::format::Format;
 use crate::sinks::recent::Recent;
@@ -69,6 +72,8 @@ pub struct Host {
     shown: Vec<Shown>,
     router: Router,
     live: Live,
+    /// Of calls that faulted; none where they are not kept. Finished when no shard can fault any more.
+    keeper: Option<Keeper>,
     /// Ended first, and before what it watches with.
     reloading: Option<Reloading>,
     /// Stopped last.
@@ -165,6 +170,11 @@ impl Host {
         let broken = Arc::new(AtomicBool::new(false));
         let sink_counters = sink.counters();
         let sink = sink.remembered(live.recent.clone());
+        // One wake-up is as good as many: whoever wakes looks at all rules.
+        let (wake, opened) = bounded(1);
+        let (bundles, keeper) = bundles(config, &engine)?;
+        let bundle_counters = bundles.as_ref().map(Bundles::counters);
+        let aftermath = Aftermath::new(wake, bundles);
         let mut queues = Vec::new();
         let mut threads = Vec::new();
         let mut shown = Vec::new();
@@ -184,6 +194,7 @@ impl Host {
                 rules: live.rules.clone(),
                 ring: live.ring.part(shard),
                 sink: sink.clone(),
+                aftermath: aftermath.clone(),
                 clock,
                 shown: shows,
             };
@@ -208,7 +219,7 @@ impl Host {
         };
         let reloading = match source {
             Source::Fixed(_) => None,
-            Source::Watched(watched) => Some(reload(&live, *watched).map_err(|error| {
+            Source::Watched(watched) => Some(reload(&live, *watched, opened).map_err(|error| {
                 Failure::new(format!(
                     "can't start the threads that reload rules: {error}"
                 ))
@@ -222,6 +233,7 @@ impl Host {
             sink: sink_counters,
             watch,
             broken,
+            bundles: bundle_counters,
         };
         let beside = beside.serve(config, &live, seen);
         let servers = runtime.spawn(ingest::serve(
@@ -238,6 +250,7 @@ impl Host {
             shown,
             router,
             live,
+            keeper,
             reloading,
             beside,
             grpc,
@@ -298,6 +311,9 @@ impl Host {
             let shown = *shown.lock().unwrap_or_else(PoisonError::into_inner);
             done.shards.push(shown.assembly);
             done.invalid_utf8 += shown.invalid_utf8;
+        }
+        if let Some(keeper) = self.keeper {
+            keeper.finish();
         }
         self.beside.stop();
         done
@@ -361,7 +377,7 @@ impl Drop for Alarm {
 }
 
 /// Starts what follows the files, and tells of what was loaded first, and of what it does to traces that are kept already.
-fn reload(live: &Live, watched: Watched) -> std::io::Result<Reloading> {
+fn reload(live: &Live, watched: Watched, opened: Receiver<()>) -> std::io::Result<Reloading> {
     live.book.stand(watched.library.statuses());
     let started = Instant::now();
     let kept = live.ring.snapshot();
@@ -382,6 +398,7 @@ fn reload(live: &Live, watched: Watched) -> std::io::Result<Reloading> {
     Reload {
         library: watched.library,
         saved: watched.saved,
+        opened,
         published: live.rules.clone(),
         engine: live.engine.clone(),
         ring: live.ring.clone(),
@@ -398,6 +415,25 @@ pub fn engine(config: &Config) -> Result<Arc<Engine>, Failure> {
         Failure::of(&error)
             .help("is memory or address space limited (`ulimit -v`)? fewer `--workers` take less")
     })
+}
+
+/// What keeps calls that faulted, where there is a folder for them.
+fn bundles(config: &Config, engine: &Engine) -> Result<(Option<Bundles>, Option<Keeper>), Failure> {
+    let Some(folder) = &config.bundles else {
+        return Ok((None, None));
+    };
+    let failed = |error: std::io::Error| {
+        Failure::new(format!(
+            "can't keep bundles in {}: {error}",
+            folder.display()
+        ))
+        .help("check the path and its permissions, or leave `bundles` out")
+    };
+    let shelf = Shelf::open(folder, config.bundles_most, config.bundles_bytes as u64);
+    let shelf = shelf.map_err(failed)?;
+    let limits = engine.limits().clone();
+    let (bundles, keeper) = keeper::start(shelf, limits, &dsl::compile).map_err(failed)?;
+    Ok((Some(bundles), Some(keeper)))
 }
 
 /// An empty ring of a host.
@@ -462,5 +498,12 @@ fn engine_limits(config: &Config) -> EngineLimits {
         result_bytes: config.rule_result,
         findings: config.rule_findings,
         component_bytes: config.rule_component,
+        compile: config.rule_compile,
+        breaker: BreakerLimits {
+            faults: u32::try_from(config.breaker_faults).unwrap_or(u32::MAX),
+            window: config.breaker_window,
+            back_off: config.breaker_back_off,
+            longest_back_off: config.breaker_longest,
+        },
     }
 }

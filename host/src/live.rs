@@ -85,12 +85,14 @@ impl Book {
     pub fn enter(&self, report: SaveReport) {
         let report = Arc::new(report);
         let mut inner = self.lock();
-        inner.counts.reloads += 1;
+        // No file was looked at for a rule that was quarantined.
+        let is_look = report.update.trips.is_empty();
+        inner.counts.reloads += u64::from(is_look);
         let files = &report.update.files;
         let broken = files.iter().filter(|file| !file.problems.is_empty());
         let broken = broken.count() as u64 + report.update.paths.len() as u64;
         inner.counts.failures += broken;
-        if broken == 0 {
+        if broken == 0 && is_look {
             inner.counts.succeeded_at = inner.counts.succeeded_at.max(report.saved_at);
         }
         if let Some(verdict) = &report.verdict {

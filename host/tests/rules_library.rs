@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use betrace::engine::{Engine, EngineLimits};
+use betrace::engine::fault::Fault;
+use betrace::engine::{BreakerLimits, Engine, EngineLimits, FaultKind};
 use betrace::rules::dsl;
 use betrace::rules::library::Library;
 use betrace::rules::update::{RuleState, Update};
@@ -420,6 +421,103 @@ fn a_rule_that_fails_its_trial_never_comes_into_force() {
     fs::write(&path, guests::component("trap", &describe)).expect("a file");
     desk.saved(&[&path], false);
     assert_eq!(desk.in_force(), ["a@a.betrace", "falls-over@trap.wasm"]);
+}
+
+/// Lets the rule in force fault until it is quarantined.
+fn trip(desk: &Desk, id: &str) {
+    let rules = desk.library.rules();
+    let rule = rules.iter().find(|rule| rule.id == id);
+    let breaker = rule.expect("it is in force").breaker();
+    let limits = BreakerLimits::default();
+    let fault = Fault::new(FaultKind::Trap, "unreachable");
+    for _ in 0..limits.faults {
+        breaker.faulted(&fault, desk.now, false, &limits);
+    }
+    assert!(breaker.quarantine().is_some());
+}
+
+fn state(desk: &Desk, id: &str) -> RuleState {
+    let statuses = desk.library.statuses();
+    let status = statuses.iter().find(|status| status.id == id);
+    status.expect("it is known").state_now()
+}
+
+#[test]
+fn a_version_that_keeps_faulting_gives_way_to_the_one_before() {
+    let mut desk = Desk::new(&[("a.betrace", &rule("a", 1)), ("b.betrace", &rule("b", 1))]);
+    let good = desk.version("a");
+    desk.save("a.betrace", &rule("a", 2));
+    let bad = desk.version("a");
+    trip(&desk, "a");
+    assert_eq!(state(&desk, "a"), RuleState::Quarantined);
+
+    let update = desk.library.tripped();
+    assert_eq!(changed(&update), [("a", true, true)]);
+    let trip_of_a = &update.trips[0];
+    assert_eq!(
+        (&trip_of_a.version, trip_of_a.back_to.as_ref()),
+        (&bad, Some(&good))
+    );
+    assert_eq!(trip_of_a.fault.to_string(), "trap: unreachable");
+    assert_eq!(desk.version("a"), good);
+    assert_eq!(state(&desk, "a"), RuleState::RolledBack);
+    assert_eq!(state(&desk, "b"), RuleState::Active);
+    let statuses = desk.library.statuses();
+    let withheld = statuses[0].withheld.as_ref().expect("it says why");
+    assert_eq!(withheld.version, bad);
+
+    // The file gives the bad one still, whatever else is looked at.
+    assert!(desk.library.tripped().is_empty());
+    let comment = format!("// why\n{}", rule("a", 2));
+    assert!(desk.save("a.betrace", &comment).changes.is_empty());
+    assert_eq!(desk.version("a"), good);
+    // Another version is in force at once.
+    let update = desk.save("a.betrace", &rule("a", 3));
+    assert_eq!(changed(&update), [("a", true, true)]);
+    assert_eq!(state(&desk, "a"), RuleState::Active);
+}
+
+#[test]
+fn without_a_good_version_before_it_a_rule_stays_quarantined_and_that_is_told_once() {
+    let mut desk = Desk::new(&[("a.betrace", &rule("a", 1))]);
+    trip(&desk, "a");
+    let update = desk.library.tripped();
+    assert!(update.changes.is_empty() && update.trips[0].back_to.is_none());
+    assert!(desk.library.tripped().is_empty(), "told once");
+    assert_eq!(state(&desk, "a"), RuleState::Quarantined);
+    // One that was quarantined is no good version.
+    desk.save("a.betrace", &rule("a", 2));
+    assert_eq!(state(&desk, "a"), RuleState::Active);
+    trip(&desk, "a");
+    let update = desk.library.tripped();
+    assert!(update.changes.is_empty() && update.trips[0].back_to.is_none());
+}
+
+#[test]
+fn a_rule_goes_back_as_far_as_it_has_to_and_its_file_decides_again_when_it_changes() {
+    let mut desk = Desk::new(&[("a.betrace", &rule("a", 1))]);
+    let first = desk.version("a");
+    desk.save("a.betrace", &rule("a", 2));
+    let second = desk.version("a");
+    desk.save("a.betrace", &rule("a", 3));
+    let third = desk.version("a");
+    for before in [&second, &first] {
+        trip(&desk, "a");
+        desk.library.tripped();
+        assert_eq!(desk.version("a"), *before);
+        let statuses = desk.library.statuses();
+        assert_eq!(
+            statuses[0].withheld.as_ref().map(|w| &w.version),
+            Some(&third)
+        );
+    }
+    trip(&desk, "a");
+    assert!(desk.library.tripped().changes.is_empty());
+    assert_eq!(state(&desk, "a"), RuleState::Quarantined);
+    // Saved as it was two versions ago: what runs is what is there, and it is out of quarantine.
+    desk.save("a.betrace", &rule("a", 2));
+    assert_eq!(desk.version("a"), second);
+    assert_eq!(state(&desk, "a"), RuleState::Active);
 }
 
 #[test]

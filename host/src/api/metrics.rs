@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use axum::extract::State as Extract;
 use axum::response::{IntoResponse, Response};
@@ -17,6 +17,7 @@ use crate::assemble::counters::Counters as Assembly;
 use crate::assemble::trace::Completion;
 use crate::engine::{Counts, FaultKind, Rule, manifest};
 use crate::ingest::{Counters, Transport};
+use crate::replay::bundle::keeper::Counters as BundleCounters;
 use crate::rules::update::RuleState;
 use crate::signal::Severity;
 use crate::telemetry::traces::Counters as Counted;
@@ -60,7 +61,7 @@ families! {
     COMPACTIONS: Counter "betrace_compactions_total" [] "Times that open spans were copied out of requests of which little was needed.";
     INVALID_UTF8: Counter "betrace_invalid_utf8_total" [] "Texts that rules read and that are not UTF-8, and so missing.";
     GENERATION: Gauge "betrace_rules_generation" [] "The rule set in force; it grows with every change.";
-    RULES: Gauge "betrace_rules" ["state"] "Rules by state: active, last_good (the file is broken or gone, its last good version is in force), broken (nothing is in force).";
+    RULES: Gauge "betrace_rules" ["state"] "Rules by state: active, last_good (the file is broken or gone, its last good version is in force), broken (nothing is in force), quarantined (it kept faulting and is not asked for a while), rolled_back (its version before is in force).";
     RELOADS: Counter "betrace_rule_reloads_total" [] "Saves that were looked at and were news.";
     RELOAD_FAILURES: Counter "betrace_rule_reload_failures_total" [] "Files that were broken, and folders that could not be read, when they were looked at.";
     RELOADED: Gauge "betrace_rule_last_reload_success_timestamp_seconds" [] "When rule files were last looked at and none of them was wrong, in Unix time.";
@@ -72,10 +73,15 @@ families! {
     RULE_TRACES: Counter "betrace_rule_traces_total" ["rule"] "Traces that a rule was asked about.";
     RULE_FINDINGS: Counter "betrace_rule_findings_total" ["rule"] "Broken clauses that a rule found.";
     RULE_FAULTS: Counter "betrace_rule_faults_total" ["rule", "kind"] "Faults of a rule: trap, timeout, memory, stack, error, too_much, index, invalid, start.";
-    RULE_UNJUDGED: Counter "betrace_rule_unjudged_traces_total" ["rule"] "Traces without a verdict of a rule, as it had faulted in their batch or the pool of instances was full.";
+    RULE_UNJUDGED: Counter "betrace_rule_unjudged_traces_total" ["rule"] "Traces without a verdict of a rule, as it had faulted in their batch, was quarantined, or the pool of instances was full.";
+    RULE_QUARANTINES: Counter "betrace_rule_quarantines_total" ["rule"] "Times that a rule was quarantined, and that it faulted when it was tried again.";
+    RULE_SKIPPED: Counter "betrace_rule_quarantined_traces_total" ["rule"] "Traces that came while a rule was quarantined, and so have no verdict of it.";
     RULE_TOO_LARGE: Counter "betrace_rule_input_too_large_total" ["rule"] "Traces that no instance of a rule has the memory for.";
     RULE_SECONDS: Counter "betrace_rule_cpu_seconds_total" ["rule"] "CPU time of a rule's calls.";
     RULE_INSTANCES: Counter "betrace_rule_instances_total" ["rule"] "Instances made of a rule.";
+    RULE_QUARANTINED: Gauge "betrace_rule_quarantined" ["rule"] "1 while a rule is not asked, as it kept faulting; else 0.";
+    BUNDLES: Counter "betrace_fault_bundles_total" ["outcome"] "Faults that could be kept as bundles: written, recent (the rule had one within a minute), queue_full, too_large, failed.";
+    BUNDLES_REMOVED: Counter "betrace_fault_bundles_removed_total" [] "Bundles removed for newer ones.";
     SIGNALS: Counter "betrace_rule_signals_total" ["rule", "severity", "certainty"] "Signals of a rule, by the severity that it had then.";
     SIGNALS_WRITTEN: Counter "betrace_signals_written_total" [] "Signals that the sink has written.";
     SIGNALS_LOST: Counter "betrace_signals_lost_total" [] "Signals that could not be written.";
@@ -222,16 +228,23 @@ fn rules(state: &State, text: &mut Exposition) {
     let set = state.rules.current();
     text.family(&GENERATION).count(&[], set.generation);
     let statuses = state.book.statuses();
+    let states: Vec<RuleState> = statuses.iter().map(|status| status.state_now()).collect();
     let mut rules = text.family(&RULES);
     for (word, wanted) in [
         ("active", RuleState::Active),
         ("last_good", RuleState::LastGood),
         ("broken", RuleState::Broken),
+        ("quarantined", RuleState::Quarantined),
+        ("rolled_back", RuleState::RolledBack),
     ] {
-        let mut count = statuses.iter().filter(|s| s.state == wanted).count() as u64;
+        let mut count = states.iter().filter(|&&state| state == wanted).count() as u64;
         // Rules that the host came with have no files.
+        let is_out = |rule: &&Arc<Rule>| rule.breaker().quarantine().is_some();
+        let out = || set.rules.iter().filter(is_out).count() as u64;
         if statuses.is_empty() && wanted == RuleState::Active {
-            count = set.rules.len() as u64;
+            count = (set.rules.len() as u64).saturating_sub(out());
+        } else if statuses.is_empty() && wanted == RuleState::Quarantined {
+            count = out();
         }
         rules.count(&[word], count);
     }
@@ -277,9 +290,17 @@ fn each_rule(state: &State, text: &mut Exposition) {
         }
     };
     each(&RULE_UNJUDGED, |c| c.unjudged as f64);
+    each(&RULE_QUARANTINES, |c| c.quarantines as f64);
+    each(&RULE_SKIPPED, |c| c.quarantined as f64);
     each(&RULE_TOO_LARGE, |c| c.input_too_large as f64);
     each(&RULE_SECONDS, |c| c.nanoseconds as f64 / 1e9);
     each(&RULE_INSTANCES, |c| c.instances as f64);
+    let mut quarantined = text.family(&RULE_QUARANTINED);
+    for (rule, _) in &rules {
+        let is_out = rule.breaker().quarantine().is_some();
+        quarantined.count(&[&rule.id], u64::from(is_out));
+    }
+    bundles(state, text);
     let mut signals = text.family(&SIGNALS);
     for (rule, counts) in &rules {
         for severity in manifest::Severity::ALL {
@@ -294,6 +315,21 @@ fn each_rule(state: &State, text: &mut Exposition) {
             }
         }
     }
+}
+
+fn bundles(state: &State, text: &mut Exposition) {
+    let counters = state.bundles.as_deref();
+    let count = |of: fn(&BundleCounters) -> &AtomicU64| {
+        counters.map_or(0, |counters| of(counters).load(Relaxed))
+    };
+    let mut outcomes = text.family(&BUNDLES);
+    outcomes.count(&["written"], count(|c| &c.written));
+    outcomes.count(&["recent"], count(|c| &c.recent));
+    outcomes.count(&["queue_full"], count(|c| &c.queue_full));
+    outcomes.count(&["too_large"], count(|c| &c.too_large));
+    outcomes.count(&["failed"], count(|c| &c.failed));
+    let removed = count(|c| &c.removed);
+    text.family(&BUNDLES_REMOVED).count(&[], removed);
 }
 
 fn signals(state: &State, text: &mut Exposition) {

@@ -11,8 +11,10 @@ use utoipa::ToSchema;
 use super::error::Error;
 use super::state::State;
 use crate::engine::Rule;
+use crate::pipeline::thread::Clock;
 use crate::rules::update::{RuleState, RuleStatus};
 use crate::signal::Severity;
+use crate::signal::stamp::rfc3339;
 
 /// The rules as they stand.
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,10 +42,29 @@ struct RuleView {
     evaluations: u64,
     /// Candidate traces.
     traces: u64,
+    /// Candidate traces without a verdict: the rule faulted, was quarantined, or there was no instance to be had.
+    unjudged: u64,
     faults: u64,
     last_fault: Option<String>,
+    /// Why and until when it is not asked, or what was rolled back; null where neither.
+    quarantine: Option<QuarantineView>,
     /// CPU time of all its calls.
     seconds: f64,
+}
+
+/// A version of a rule that kept faulting.
+#[derive(Debug, Serialize, ToSchema)]
+struct QuarantineView {
+    /// The version that is not asked: the one in force, or the one that was rolled back.
+    version: String,
+    /// As faults are counted: `trap`, `timeout`, ...
+    kind: String,
+    /// What the fault that led to it said.
+    message: String,
+    /// When it is tried again; null where that is when its file changes.
+    until: Option<String>,
+    /// Candidate traces that came meanwhile, over all quarantines.
+    traces: u64,
 }
 
 /// The rules as they stand.
@@ -58,8 +79,15 @@ pub(super) async fn list(Extract(state): Extract<Arc<State>>) -> Json<Rules> {
     let statuses = state.book.statuses();
     let rules = match statuses.is_empty() {
         // Rules that the host came with.
-        true => set.rules.iter().map(fixed).collect(),
-        false => statuses.iter().map(view).collect(),
+        true => set
+            .rules
+            .iter()
+            .map(|rule| fixed(rule, &state.clock))
+            .collect(),
+        false => statuses
+            .iter()
+            .map(|status| view(status, &state.clock))
+            .collect(),
     };
     Json(Rules {
         generation: set.generation,
@@ -110,23 +138,25 @@ pub(super) fn last_good(state: &State, id: &str) -> Option<String> {
     ))
 }
 
-fn fixed(rule: &Arc<Rule>) -> RuleView {
-    view(&RuleStatus {
+fn fixed(rule: &Arc<Rule>, clock: &Clock) -> RuleView {
+    let status = RuleStatus {
         id: rule.id.clone(),
         path: rule.origin.clone(),
         state: RuleState::Active,
         rule: Some(rule.clone()),
         diagnostic: None,
-    })
+        withheld: None,
+    };
+    view(&status, clock)
 }
 
-fn view(status: &RuleStatus) -> RuleView {
+fn view(status: &RuleStatus, clock: &Clock) -> RuleView {
     let rule = status.rule.as_deref();
     let counts = rule.map(Rule::counts).unwrap_or_default();
     RuleView {
         id: status.id.clone(),
         file: status.path.display().to_string(),
-        state: status.state,
+        state: status.state_now(),
         version: rule.map(|rule| rule.version.clone()),
         severity: rule.map(|rule| rule.manifest.severity.into()),
         tags: rule
@@ -139,10 +169,34 @@ fn view(status: &RuleStatus) -> RuleView {
         fires: counts.findings,
         evaluations: counts.evaluations,
         traces: counts.traces,
+        unjudged: counts.unjudged,
         faults: counts.all_faults(),
         last_fault: rule
             .and_then(Rule::last_fault)
             .map(|fault| fault.to_string()),
+        quarantine: quarantine(status, counts.quarantined, clock),
         seconds: counts.nanoseconds as f64 / 1e9,
     }
+}
+
+fn quarantine(status: &RuleStatus, traces: u64, clock: &Clock) -> Option<QuarantineView> {
+    let in_force = status.rule.as_deref();
+    let open = in_force.and_then(|rule| Some((rule, rule.breaker().quarantine()?)));
+    let (version, fault, until) = match (open, &status.withheld) {
+        (Some((rule, open)), _) => {
+            let left = open.until.since(clock.now());
+            let left = u64::try_from(left.as_nanos()).unwrap_or(u64::MAX);
+            let until = rfc3339(Clock::unix_ns().saturating_add(left));
+            (rule.version.clone(), open.fault, Some(until))
+        }
+        (None, Some(withheld)) => (withheld.version.clone(), withheld.fault.clone(), None),
+        (None, None) => return None,
+    };
+    Some(QuarantineView {
+        version,
+        kind: fault.kind.name().to_owned(),
+        message: fault.message,
+        until,
+        traces,
+    })
 }

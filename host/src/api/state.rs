@@ -14,7 +14,8 @@ use crate::assemble::shard::Whereabouts;
 use crate::engine::Engine;
 use crate::ingest::{Counters, IngestView, Shutdown};
 use crate::live::Book;
-use crate::pipeline::thread::{Ask, Shown};
+use crate::pipeline::thread::{Ask, Clock, Shown};
+use crate::replay::bundle::keeper::Counters as BundleCounters;
 use crate::replay::ring::Ring;
 use crate::rules::Published;
 use crate::rules::watch::WatchCounters;
@@ -36,11 +37,15 @@ pub struct State {
     /// One a shard.
     pub shards: Vec<Shown>,
     pub asks: Vec<Sender<Ask>>,
+    /// What quarantines are told by.
+    pub clock: Clock,
     pub sink: Arc<SinkCounters>,
     /// None where rules are not watched.
     pub watch: Option<Arc<WatchCounters>>,
     /// Set when a shard's thread has ended before it should.
     pub broken: Arc<AtomicBool>,
+    /// None where calls that faulted are not kept.
+    pub bundles: Option<Arc<BundleCounters>>,
     pub limits: ApiLimits,
     /// When the host started, in Unix nanoseconds.
     pub started: u64,
@@ -164,9 +169,11 @@ pub(super) mod fixture {
             ingest: router.view(),
             shards: Vec::new(),
             asks: Vec::new(),
+            clock: Clock::start(),
             sink: Arc::default(),
             watch: None,
             broken: Arc::default(),
+            bundles: None,
             limits: ApiLimits {
                 streams: 1,
                 body: 1,

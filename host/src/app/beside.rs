@@ -49,6 +49,7 @@ pub(super) struct Seen {
     pub(super) sink: Arc<stream::Counters>,
     pub(super) watch: Option<Arc<WatchCounters>>,
     pub(super) broken: Arc<AtomicBool>,
+    pub(super) bundles: Option<Arc<crate::replay::bundle::keeper::Counters>>,
 }
 
 impl Bound {
@@ -131,9 +132,11 @@ fn state(
         ingest: seen.ingest,
         shards: seen.shards,
         asks: live.asks.clone(),
+        clock: live.clock,
         sink: seen.sink,
         watch: seen.watch,
         broken: seen.broken,
+        bundles: seen.bundles,
         limits: ApiLimits {
             streams: config.api_streams,
             body: config.api_body,

@@ -33,6 +33,8 @@ use crate::rules::watch::{Saved, Watch};
 pub(super) struct Reload {
     pub library: Library,
     pub saved: Receiver<Saved>,
+    /// Wakes when a rule was quarantined.
+    pub opened: Receiver<()>,
     pub published: Arc<Published>,
     pub engine: Arc<Engine>,
     pub ring: Arc<Ring>,
@@ -125,6 +127,13 @@ impl Reload {
                         continue;
                     }
                 },
+                recv(self.opened) -> woken => match woken {
+                    Ok(()) => (self.library.tripped(), Instant::now(), reload_span()),
+                    Err(_) => {
+                        self.opened = never();
+                        continue;
+                    }
+                },
                 recv(due) -> _ => {
                     // The save was when what is due was found to be gone.
                     let now = self.clock.now();
@@ -135,7 +144,7 @@ impl Reload {
                     (update, at.checked_sub(waited).unwrap_or(at), reload_span())
                 }
             };
-            if update.files.is_empty() && update.changes.is_empty() && update.paths.is_empty() {
+            if update.is_empty() {
                 continue;
             }
             number += 1;
@@ -323,6 +332,24 @@ fn log(update: &Update, live_after: Duration) {
         }
         for warning in &file.warnings {
             tracing::warn!(file = path, "{}", warning.text);
+        }
+    }
+    for trip in &update.trips {
+        let (id, version, fault) = (&trip.id, &trip.version, trip.fault.to_string());
+        match &trip.back_to {
+            Some(back_to) => tracing::error!(
+                rule = id,
+                version,
+                back_to,
+                fault,
+                "a version of a rule kept faulting and is rolled back: the one before is in force until its file changes"
+            ),
+            None => tracing::error!(
+                rule = id,
+                version,
+                fault,
+                "a quarantined rule has no good version to go back to: mend its file"
+            ),
         }
     }
     let ids = |stays: bool| -> Vec<&str> {

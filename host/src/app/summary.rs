@@ -73,8 +73,12 @@ pub(super) fn say(done: &Done, signals: u64, rules: &[Arc<Rule>]) {
                 .last_fault()
                 .map(|fault| format!("; the last: {fault}"))
                 .unwrap_or_default();
+            let out = match rule.breaker().quarantine() {
+                Some(_) => ", quarantined",
+                None => "",
+            };
             note(&format!(
-                "  rule {}: {}, {} too large for it, {} not judged by it{last}",
+                "  rule {}{out}: {}, {} too large for it, {} not judged by it{last}",
                 rule.id,
                 counted(counts.all_faults(), "fault"),
                 counted(counts.input_too_large, "trace"),

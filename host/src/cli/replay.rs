@@ -1,5 +1,6 @@
 //! `betrace replay`: rules over recorded traces, from files or stdin.
 
+mod bundle;
 mod explain;
 
 use std::io::{IsTerminal, Write};
@@ -36,16 +37,21 @@ const MEMORY: &str = "8GiB";
 Inputs hold OTLP traces as protobuf, JSON, or JSON lines as the Collector's file exporter writes them, plain or \
 compressed with gzip or zstd. Which it is, is told from their content. Traces are assembled over all inputs.
 
-Exit code: 0 no rule fired, 1 some did, 2 an error: an input, or a rule that did not judge all traces.
+A bundle, which a host writes with `--bundles DIR` when a rule faults, is told from its content too: the call that faulted is
+repeated under the bounds that held, and the fault told that it leads to.
+
+Exit code: 0 no rule fired, 1 some did, 2 an error: an input, or a rule that did not judge all traces. For a bundle: 0 the
+fault came again, 1 it did not or is of another kind.
 
 Examples:
   betrace replay --rules rules/ traces.jsonl
   betrace replay --rules fraud.betrace --rules compiled.wasm monday.jsonl tuesday.jsonl.gz
   betrace replay --rules rules/ --explain --rule fraud --trace 4bf92f3577b34da6a3ce929d0e0e4736 traces.jsonl
+  betrace replay bundles/1700000000000-fraud-trap.bundle
   kcat -C -t otlp_spans -e | betrace replay --rules rules/ --format json - | jq .rule")]
 pub struct ReplayArgs {
     /// A rule file (`.betrace`, `.wasm`) or a folder of them; may be repeated
-    #[arg(long, required = true, value_name = "PATH")]
+    #[arg(long, value_name = "PATH")]
     rules: Vec<PathBuf>,
     /// How signals are printed [default: text on a terminal, else json]
     #[arg(long, value_enum)]
@@ -61,7 +67,7 @@ pub struct ReplayArgs {
     byte_cap: Option<u64>,
     #[command(flatten)]
     explain: explain::ExplainArgs,
-    /// Recorded traces; `-` is stdin
+    /// Recorded traces, or a bundle; `-` is stdin
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 }
@@ -75,6 +81,13 @@ pub enum OutputFormat {
 }
 
 pub fn run(args: &ReplayArgs) -> Result<Outcome, Failure> {
+    if let Some(bundle) = bundle::among(args)? {
+        return bundle::run(bundle);
+    }
+    if args.rules.is_empty() {
+        return Err(Failure::new("there are no rules to run")
+            .help("name files or folders of them with `--rules PATH`"));
+    }
     if args.explain.explain {
         return explain::run(args);
     }

@@ -92,6 +92,9 @@ fn argument(setting: &'static Setting) -> Arg {
         Kind::Signals => argument
             .value_parser(OsStringValueParser::new())
             .value_hint(ValueHint::FilePath),
+        Kind::Folder => argument
+            .value_parser(OsStringValueParser::new())
+            .value_hint(ValueHint::DirPath),
         _ => argument
             .value_parser(OsStringValueParser::new())
             .value_hint(ValueHint::Other),
@@ -124,6 +127,7 @@ fn value_name(kind: Kind) -> &'static str {
         Kind::Address => "ADDRESS",
         Kind::Paths => "PATH",
         Kind::Signals => "TARGET",
+        Kind::Folder => "DIR",
         Kind::Choice { .. } => "WORD",
         Kind::Endpoint => "URL",
         Kind::Duration { .. } => "DURATION",

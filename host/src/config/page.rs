@@ -39,6 +39,7 @@ fn range(setting: &Setting) -> String {
             .map(|word| format!("`{word}`"))
             .collect::<Vec<_>>()
             .join(", "),
+        (Kind::Folder, _) => "a folder, `off`".to_owned(),
         (Kind::Endpoint, _) => "`http://host:port`, `off`".to_owned(),
         (kind, Some((least, most))) => format!("{}, {}", kind.show(least), kind.show(most)),
         (_, None) => String::new(),

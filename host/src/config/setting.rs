@@ -37,6 +37,8 @@ pub enum Kind {
     Paths,
     /// `stdout` or a file.
     Signals,
+    /// A folder, or `off`.
+    Folder,
     /// One of these words.
     Choice { of: &'static [&'static str] },
     /// `http://host:port`, or `off`.
@@ -112,9 +114,12 @@ impl Kind {
             | Kind::Count { least, most }
             | Kind::AutoSize { least, most }
             | Kind::AutoCount { least, most } => Some((least, most)),
-            Kind::Address | Kind::Paths | Kind::Signals | Kind::Choice { .. } | Kind::Endpoint => {
-                None
-            }
+            Kind::Address
+            | Kind::Paths
+            | Kind::Signals
+            | Kind::Folder
+            | Kind::Choice { .. }
+            | Kind::Endpoint => None,
         }
     }
 

@@ -418,6 +418,84 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         Group::Rules,
+        "rule-compile",
+        Kind::Duration {
+            least: SECOND,
+            most: HOUR,
+        },
+        "2m",
+        "CPU time that compiling a rule's `.wasm` file could take at worst, estimated from its code; past it the rule is refused",
+    ),
+    setting(
+        Group::Rules,
+        "breaker-faults",
+        Kind::Count {
+            least: 1,
+            most: 10_000,
+        },
+        "5",
+        "faults within `breaker-window` that quarantine a rule: it is not asked for a while, and its traces are counted",
+    ),
+    setting(
+        Group::Rules,
+        "breaker-window",
+        Kind::Duration {
+            least: 1,
+            most: 24 * HOUR,
+        },
+        "60s",
+        "within which the faults have to come that quarantine a rule",
+    ),
+    setting(
+        Group::Rules,
+        "breaker-back-off",
+        Kind::Duration {
+            least: 1,
+            most: 24 * HOUR,
+        },
+        "10s",
+        "how long a rule is quarantined before one batch tries it again; each try that faults doubles it",
+    ),
+    setting(
+        Group::Rules,
+        "breaker-longest",
+        Kind::Duration {
+            least: 1,
+            most: 24 * HOUR,
+        },
+        "10m",
+        "the longest that a rule is quarantined between two tries",
+    ),
+    setting(
+        Group::Rules,
+        "bundles",
+        Kind::Folder,
+        "off",
+        "a folder of its own for calls that faulted, one a rule and minute, each with the traces that it was about; \
+         `betrace replay BUNDLE` repeats one; `off` for none",
+    ),
+    setting(
+        Group::Rules,
+        "bundles-most",
+        Kind::Count {
+            least: 1,
+            most: 100_000,
+        },
+        "100",
+        "bundles in the folder; the oldest go",
+    ),
+    setting(
+        Group::Rules,
+        "bundles-bytes",
+        Kind::Size {
+            least: MIB,
+            most: TIB,
+        },
+        "256MiB",
+        "bytes of bundles in the folder; the oldest go",
+    ),
+    setting(
+        Group::Rules,
         "warm-instances",
         Kind::AutoCount {
             least: 1,

@@ -119,7 +119,7 @@ fn value(setting: &Setting, written: &Written) -> Value {
     let text = texts
         .and_then(<[OsString]>::last)
         .map_or_else(|| setting.default.to_owned(), text);
-    if setting.kind == Kind::Signals {
+    if matches!(setting.kind, Kind::Signals | Kind::Folder) {
         return json!(text);
     }
     let text = text.trim();

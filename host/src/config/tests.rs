@@ -145,7 +145,7 @@ fn a_command_has_defaults_of_its_own() {
 #[test]
 fn every_setting_is_read_from_every_place() {
     for setting in SETTINGS {
-        if matches!(setting.kind, Kind::Paths | Kind::Signals) {
+        if matches!(setting.kind, Kind::Paths | Kind::Signals | Kind::Folder) {
             continue;
         }
         let flag = format!("--{}", setting.name);
@@ -292,6 +292,13 @@ fn defaults_are_those_of_the_engine() {
         result_bytes: config.rule_result,
         findings: config.rule_findings,
         component_bytes: config.rule_component,
+        compile: config.rule_compile,
+        breaker: crate::engine::BreakerLimits {
+            faults: u32::try_from(config.breaker_faults).expect("it is in its range"),
+            window: config.breaker_window,
+            back_off: config.breaker_back_off,
+            longest_back_off: config.breaker_longest,
+        },
         ..crate::engine::EngineLimits::for_workers(config.workers)
     };
     assert_eq!(ours, crate::engine::EngineLimits::default());

@@ -67,6 +67,15 @@ pub struct Config {
     pub rule_result: usize,
     pub rule_findings: usize,
     pub rule_component: usize,
+    pub rule_compile: Duration,
+    pub breaker_faults: usize,
+    pub breaker_window: Duration,
+    pub breaker_back_off: Duration,
+    pub breaker_longest: Duration,
+    /// None: calls that faulted are not kept.
+    pub bundles: Option<PathBuf>,
+    pub bundles_most: usize,
+    pub bundles_bytes: usize,
     /// None: as many as the engine finds right for the number of workers.
     pub warm_instances: Option<usize>,
 
@@ -180,6 +189,12 @@ impl Config {
             "rule-memory",
             "a rule's input would not fit in its memory",
         );
+        ordered(
+            self.breaker_back_off <= self.breaker_longest,
+            "breaker-back-off",
+            "breaker-longest",
+            "a rule would be quarantined for longer than the longest",
+        );
         if self.otlp_grpc.is_none() && self.otlp_http.is_none() {
             let what =
                 "`otlp-grpc` and `otlp-http` are both off: nothing could come in, so leave one on";
@@ -268,6 +283,14 @@ impl Reader<'_> {
             rule_result: self.number("rule-result"),
             rule_findings: self.number("rule-findings"),
             rule_component: self.number("rule-component"),
+            rule_compile: self.duration("rule-compile"),
+            breaker_faults: self.number("breaker-faults"),
+            breaker_window: self.duration("breaker-window"),
+            breaker_back_off: self.duration("breaker-back-off"),
+            breaker_longest: self.duration("breaker-longest"),
+            bundles: self.folder("bundles"),
+            bundles_most: self.number("bundles-most"),
+            bundles_bytes: self.number("bundles-bytes"),
             warm_instances: self.auto_number("warm-instances"),
 
             watch_poll: self.duration("watch-poll"),
@@ -343,6 +366,16 @@ impl Reader<'_> {
             );
         }
         entry.texts.iter().map(PathBuf::from).collect()
+    }
+
+    fn folder(&mut self, name: &str) -> Option<PathBuf> {
+        let entry = self.written.get(name)?;
+        let text = entry.texts.last()?;
+        if text.is_empty() {
+            let problem = "it is empty: write a folder or `off`".to_owned();
+            self.wrong(name, &entry.origin, problem);
+        }
+        (text != "off").then(|| PathBuf::from(text))
     }
 
     fn signals(&mut self, name: &str) -> SignalsTarget {

@@ -260,9 +260,14 @@ fn toml_texts(
             .map(|v| Ok(beside(path, &text(v)?)))
             .collect(),
         (Kind::Paths, value) => Ok(vec![beside(path, &text(value)?)]),
-        (Kind::Signals, value) => {
+        (Kind::Signals | Kind::Folder, value) => {
             let target = text(value)?;
-            Ok(vec![if target == "stdout" {
+            // No path but a word, of the one or of the other.
+            let word = match setting.kind {
+                Kind::Folder => "off",
+                _ => "stdout",
+            };
+            Ok(vec![if target == word {
                 target
             } else {
                 beside(path, &target)

@@ -19,6 +19,8 @@ pub struct Counters {
     faults: [AtomicU64; FaultKind::ALL.len()],
     input_too_large: AtomicU64,
     unjudged: AtomicU64,
+    quarantined: AtomicU64,
+    quarantines: AtomicU64,
     instances: AtomicU64,
     nanoseconds: AtomicU64,
     last_fault: Mutex<Option<Fault>>,
@@ -38,8 +40,12 @@ pub struct Counts {
     pub faults: [u64; FaultKind::ALL.len()],
     /// Traces that no instance of the rule has the memory for. The host's bound, not the rule's fault.
     pub input_too_large: u64,
-    /// Candidate traces without a verdict, since the rule had faulted in their batch or the pool was full.
+    /// Candidate traces without a verdict, since the rule had faulted in their batch, was quarantined, or the pool was full.
     pub unjudged: u64,
+    /// Of these, those that came while the rule was quarantined.
+    pub quarantined: u64,
+    /// Times that it was quarantined, and that a probe left it there.
+    pub quarantines: u64,
     /// Instances made.
     pub instances: u64,
     /// CPU time of all that was done for it: columns gathered, calls, findings checked.
@@ -92,6 +98,8 @@ impl Counters {
             faults: std::array::from_fn(|kind| self.faults[kind].load(Relaxed)),
             input_too_large: self.input_too_large.load(Relaxed),
             unjudged: self.unjudged.load(Relaxed),
+            quarantined: self.quarantined.load(Relaxed),
+            quarantines: self.quarantines.load(Relaxed),
             instances: self.instances.load(Relaxed),
             nanoseconds: self.nanoseconds.load(Relaxed),
         }
@@ -134,6 +142,16 @@ impl Counters {
 
     pub(super) fn unjudged(&self, traces: usize) {
         self.unjudged.fetch_add(traces as u64, Relaxed);
+    }
+
+    /// Traces that came while the rule was quarantined.
+    pub(super) fn skipped(&self, traces: usize) {
+        self.quarantined.fetch_add(traces as u64, Relaxed);
+        self.unjudged(traces);
+    }
+
+    pub(super) fn opened(&self) {
+        self.quarantines.fetch_add(1, Relaxed);
     }
 
     pub(super) fn instance_made(&self) {

@@ -7,7 +7,7 @@ pub enum FaultKind {
     Trap,
     /// It ran past its deadline.
     Timeout,
-    /// It trapped after it was refused more memory.
+    /// It trapped after it was refused more memory or a larger table.
     Memory,
     /// It used up its stack.
     Stack,

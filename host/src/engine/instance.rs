@@ -19,7 +19,7 @@ pub(super) struct State {
     memory_bytes: usize,
     memory_limit: usize,
     table_limit: usize,
-    /// More memory than the limit was asked for in this call.
+    /// More memory, or a larger table, than the limit was asked for in this call.
     refused: bool,
 }
 
@@ -28,6 +28,8 @@ pub(super) struct Instance {
     store: Store<State>,
     exports: BatchRule,
     started_bytes: usize,
+    /// Calls of `evaluate` so far.
+    calls: u64,
 }
 
 /// Why there is no instance.
@@ -48,6 +50,7 @@ impl Instance {
             store,
             exports,
             started_bytes,
+            calls: 0,
         })
     }
 
@@ -61,15 +64,25 @@ impl Instance {
 
     pub(super) fn evaluate(&mut self, batch: Batch<'_>) -> Result<Vec<Finding>, Fault> {
         self.begin();
+        self.calls += 1;
         match self
             .exports
             .betrace_rule_rule()
             .call_evaluate(&mut self.store, batch)
         {
             Ok(Ok(findings)) => Ok(findings),
+            Ok(Err(message)) if message.is_empty() => Err(Fault::new(
+                FaultKind::Error,
+                "`evaluate` returned an error without a text",
+            )),
             Ok(Err(message)) => Err(Fault::new(FaultKind::Error, message)),
             Err(error) => Err(classify(&self.store, error)),
         }
+    }
+
+    /// Calls of `evaluate` so far, with the one that runs or has failed.
+    pub(super) fn calls(&self) -> u64 {
+        self.calls
     }
 
     /// Bytes that its memory has grown by since it started.
@@ -193,6 +206,8 @@ impl ResourceLimiter for State {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= self.table_limit)
+        let is_allowed = desired <= self.table_limit;
+        self.refused |= !is_allowed;
+        Ok(is_allowed)
     }
 }

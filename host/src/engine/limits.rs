@@ -3,6 +3,8 @@
 use std::num::NonZero;
 use std::time::Duration;
 
+use super::breaker::BreakerLimits;
+
 /// CPU time that one call may take. A batch of 16,384 spans at 3 ns a span and rule takes 50 us: a thousand times less.
 pub const DEADLINE: Duration = Duration::from_millis(50);
 
@@ -43,6 +45,10 @@ pub const VALUE_BYTES: usize = 16 << 10;
 
 /// A component's file. A rule in a language with a runtime of its own (JavaScript, Python) is 2 to 18 MB.
 pub const COMPONENT_BYTES: usize = 32 << 20;
+
+/// What compiling a component could take at worst, as `effort.rs` estimates it. The largest component of ordinary code is
+/// estimated at a minute and takes a tenth of that.
+pub const COMPILE: Duration = Duration::from_secs(120);
 
 /// Warm instances of one worker; past it, the least recently used goes. 20 to 45 KB resident each: at most 180 MB.
 pub const WARM_INSTANCES: usize = 4_096;
@@ -95,6 +101,10 @@ pub struct EngineLimits {
     pub result_bytes: usize,
     pub findings: usize,
     pub component_bytes: usize,
+    /// What compiling a component could take at worst.
+    pub compile: Duration,
+    /// When a rule that faults is not asked any more.
+    pub breaker: BreakerLimits,
 }
 
 /// A limit that can't hold.
@@ -138,6 +148,8 @@ impl EngineLimits {
             result_bytes: RESULT_BYTES,
             findings: FINDINGS,
             component_bytes: COMPONENT_BYTES,
+            compile: COMPILE,
+            breaker: BreakerLimits::default(),
         }
     }
 
@@ -228,6 +240,20 @@ impl EngineLimits {
             1 << 10,
             1 << 30,
             "as the host compiles it in memory",
+        )?;
+        between(
+            "compile",
+            usize::try_from(self.compile.as_secs()).unwrap_or(usize::MAX),
+            1,
+            3_600,
+            "as rules that are saved meanwhile wait for it",
+        )?;
+        between(
+            "breaker-faults",
+            self.breaker.faults as usize,
+            1,
+            10_000,
+            "as the host keeps the time of each",
         )?;
         Ok(())
     }

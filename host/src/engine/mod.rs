@@ -7,9 +7,11 @@
 //! Whatever a rule does (trap, loop, grow, lie) is counted against that rule; the batch and the other rules go on.
 
 mod bindings;
+pub mod breaker;
 pub mod candidates;
 pub mod counters;
 mod deadline;
+mod effort;
 pub mod explain;
 pub mod fault;
 mod finding;
@@ -23,13 +25,14 @@ mod met;
 mod names;
 pub mod probe;
 pub mod rule;
-mod runtime;
+pub mod runtime;
 pub mod set;
 pub mod tally;
 mod waits;
 mod warm;
 pub mod worker;
 
+pub use breaker::{Breaker, BreakerLimits, Quarantine};
 pub use counters::{Counters, Counts};
 pub use explain::Explainer;
 pub use fault::FaultKind;
@@ -39,5 +42,5 @@ pub use manifest::Manifest;
 pub use rule::{LoadError, Rule, RuleSource};
 pub use runtime::{Engine, EngineError};
 pub use set::RuleSet;
-pub use tally::Tried;
+pub use tally::{Incident, Tried};
 pub use worker::Worker;

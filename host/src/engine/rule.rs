@@ -7,13 +7,16 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 use wit_component::ComponentEncoder;
 
 use super::bindings::BatchRulePre;
+use super::breaker::Breaker;
 use super::counters::{Counters, Counts};
+use super::effort::effort;
 use super::fault::Fault;
 use super::instance::{self, Instance, StartError, State};
 use super::layout::Layout;
@@ -35,12 +38,16 @@ pub struct Rule {
     /// Unlike any other rule that this process loaded.
     key: u64,
     component_bytes: usize,
+    /// The component itself, where no source gives it again.
+    bytes: Option<Arc<[u8]>>,
     names: Box<[FunctionName]>,
     layout: Layout,
     component: Component,
     pre: BatchRulePre<State>,
     /// Shared with the versions before, so that what is counted of a rule never falls.
     counters: Arc<Counters>,
+    /// Of this version, wherever it is in force.
+    breaker: Arc<Breaker>,
     source: Option<Arc<RuleSource>>,
 }
 
@@ -73,6 +80,17 @@ pub enum LoadError {
     NoWorld { origin: String },
     #[error("{origin}: the core module is not what its own WIT says: {reason}")]
     Encode { origin: String, reason: String },
+    #[error(
+        "{origin}: to compile it could take {seconds} s, of which one function of {bytes} bytes {longest} s, and at most \
+         {most} s are allowed; split its large functions, or raise `rule-compile`"
+    )]
+    Effort {
+        origin: String,
+        seconds: f64,
+        longest: f64,
+        bytes: usize,
+        most: u64,
+    },
     #[error("{origin}: it does not compile: {reason}")]
     Compile { origin: String, reason: String },
     #[error("{origin}: it imports {}, but a rule may import nothing; build it without WASI", .imports.join(", "))]
@@ -147,19 +165,24 @@ impl Rule {
             origin: path.to_owned(),
             key: next_key(),
             component_bytes: bytes.len(),
+            bytes: Some(bytes.as_ref().into()),
             names: names::read(&bytes),
             component,
             pre,
             counters: Arc::default(),
+            breaker: Arc::default(),
             source: None,
         })
     }
 
-    /// This rule as it is put in force: it counts on where `before` is, or from 0 whatever it did until now.
+    /// This rule as it is put in force: it counts on where `before` is, or from 0 whatever it did until now, and its breaker
+    /// is closed.
     pub fn in_force(&self, before: Option<&Rule>, source: Option<&Arc<RuleSource>>) -> Rule {
         Rule {
             counters: before.map_or_else(Arc::default, |before| before.counters.clone()),
+            breaker: Arc::default(),
             source: source.cloned(),
+            bytes: self.bytes.clone().filter(|_| source.is_none()),
             ..self.clone()
         }
     }
@@ -185,7 +208,18 @@ impl Rule {
         self.counters.signalled(severity, certain, unsure);
     }
 
-    pub(super) fn key(&self) -> u64 {
+    /// Whether live traffic may ask it.
+    pub fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// The component's bytes, where no source gives them again: a folder of thousands of rules does not keep theirs.
+    pub fn component_kept(&self) -> Option<&[u8]> {
+        self.bytes.as_deref()
+    }
+
+    /// Unlike that of any other rule that this process loaded.
+    pub(crate) fn key(&self) -> u64 {
         self.key
     }
 
@@ -240,6 +274,7 @@ pub(super) fn component<'a>(
         });
     }
     let bytes = component_bytes(bytes, &origin)?;
+    check_effort(&bytes, engine.limits().compile, &origin)?;
     let component = Component::new(engine.wasm(), &bytes).map_err(|error| LoadError::Compile {
         origin: origin(),
         reason: format!("{error:#}"),
@@ -252,6 +287,25 @@ pub(super) fn component<'a>(
         });
     }
     Ok((bytes, component))
+}
+
+/// Refuses what could take too long to compile, before anything is compiled.
+fn check_effort(
+    component: &[u8],
+    most: Duration,
+    origin: impl Fn() -> String,
+) -> Result<(), LoadError> {
+    let effort = effort(component);
+    if effort.all <= most {
+        return Ok(());
+    }
+    Err(LoadError::Effort {
+        origin: origin(),
+        seconds: effort.all.as_secs_f64().ceil(),
+        longest: effort.longest.as_secs_f64().ceil(),
+        bytes: effort.bytes,
+        most: most.as_secs(),
+    })
 }
 
 /// The version of a component: its content's hash.

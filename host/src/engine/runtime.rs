@@ -14,6 +14,9 @@ use super::deadline::Clock;
 use super::instance::State;
 use super::limits::{self, EngineLimits, LimitsError};
 
+/// The release of wasmtime that rules run on. What it says and traps on may change with it.
+pub const WASMTIME: &str = "48.0.8";
+
 /// Compiles and runs rules within its limits.
 pub struct Engine {
     wasm: wasmtime::Engine,
@@ -151,5 +154,18 @@ impl Drop for Ticker {
             // It ticks and nothing else, so there is no panic to pass on.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_release_of_wasmtime_is_the_one_that_is_built() {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+        let manifest = std::fs::read_to_string(manifest).expect("the workspace has one");
+        let line = format!("\nwasmtime = {{ version = \"={WASMTIME}\"");
+        assert!(manifest.contains(&line));
     }
 }

@@ -1,17 +1,22 @@
-//! Where it is entered what rules did in a batch: in their own counters when they judge live traffic, in notes when they
-//! are only tried.
+//! Where it is entered what rules did in a batch: in their own counters when they judge, and there in their breakers too where
+//! the traffic is live; in notes when they are only tried.
 //!
 //! A trial must leave no trace in the counters of a rule that is in force: its metrics would tell of signals that were
 //! never sent and of faults that held up nobody. In return a trial has to know which traces have no verdict.
 
 use std::collections::BTreeMap;
 
+use super::breaker::{Admission, BreakerLimits};
 use super::fault::{Fault, FaultKind};
 use super::rule::Rule;
+use crate::time::Time;
 
 /// Faults of a rule after which a worker tries it no more: each may take a whole deadline, and three tell that it is the
 /// rule and not one odd trace.
 pub const TRIAL_FAULTS: u32 = 3;
+
+/// The target of log lines about rules that keep faulting: few, and told whatever else is not.
+pub const QUARANTINE: &str = "betrace::quarantine";
 
 /// What a worker notes of a trial, beside what is found.
 #[derive(Debug, Default)]
@@ -26,9 +31,42 @@ pub struct Tried {
     faults: BTreeMap<u32, u32>,
 }
 
+/// A fault of a rule in live traffic, for whoever follows it up.
+#[derive(Clone, Debug)]
+pub struct Incident {
+    /// Its place in the rule set.
+    pub rule: u32,
+    pub fault: Fault,
+    /// The traces of the call that failed, by their place in the batch.
+    pub traces: Vec<u32>,
+    /// Which call of its instance that was, from 1; 0 where there was no instance.
+    pub call: u64,
+    /// It has put the rule into quarantine.
+    pub has_opened: bool,
+}
+
+/// Live traffic: when it is, and what went wrong.
+pub(super) struct Live<'a> {
+    pub(super) now: Time,
+    pub(super) limits: &'a BreakerLimits,
+    pub(super) incidents: &'a mut Vec<Incident>,
+    /// How the probe stands where this batch is one for the rule at hand.
+    pub(super) probe: Option<Probe>,
+}
+
+/// How a probe stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// No call has told anything yet.
+    Begun,
+    Passes,
+    Failed,
+}
+
 /// Where a worker enters what it did.
 pub(super) enum Tally<'a> {
     Counters,
+    Live(Live<'a>),
     Trial {
         tried: &'a mut Tried,
         /// Whether to leave the rest.
@@ -38,7 +76,11 @@ pub(super) enum Tally<'a> {
 
 /// Why a rule has no say in the rest of a batch.
 pub(super) enum Stop {
-    Fault(Fault),
+    Fault {
+        fault: Fault,
+        /// Which call of its instance that was, from 1; 0 where there is no instance.
+        call: u64,
+    },
     PoolFull,
 }
 
@@ -62,11 +104,28 @@ impl Tried {
 }
 
 impl Tally<'_> {
-    /// Before the calls of a rule for one batch, with its candidate traces.
-    pub(super) fn asks(&mut self, index: u32, traces: &[u32]) {
-        if let Tally::Trial { tried, .. } = self {
-            *tried.candidates.entry(index).or_default() += traces.len() as u64;
+    /// Before the calls of a rule for one batch, with its candidate traces: whether it may be asked.
+    pub(super) fn asks(&mut self, rule: &Rule, index: u32, traces: &[u32]) -> bool {
+        match self {
+            Tally::Counters => true,
+            Tally::Live(live) => live.asks(rule, traces),
+            Tally::Trial { tried, .. } => {
+                *tried.candidates.entry(index).or_default() += traces.len() as u64;
+                true
+            }
         }
+    }
+
+    /// After the calls of a rule for one batch.
+    pub(super) fn asked(&mut self, rule: &Rule) {
+        if let Tally::Live(live) = self {
+            live.asked(rule);
+        }
+    }
+
+    /// Whether it is counted what rules do.
+    pub(super) fn counts(&self) -> bool {
+        matches!(self, Tally::Counters | Tally::Live(_))
     }
 
     /// Before each call, with the traces that are left: whether the rule is still to be called.
@@ -83,27 +142,33 @@ impl Tally<'_> {
     }
 
     pub(super) fn instance_made(&self, rule: &Rule) {
-        if let Tally::Counters = self {
+        if self.counts() {
             rule.counters().instance_made();
         }
     }
 
     pub(super) fn called(&self, rule: &Rule, traces: usize) {
-        if let Tally::Counters = self {
+        if self.counts() {
             rule.counters().called(traces);
         }
     }
 
-    pub(super) fn found(&self, rule: &Rule, findings: usize) {
-        if let Tally::Counters = self {
+    /// A call succeeded.
+    pub(super) fn found(&mut self, rule: &Rule, findings: usize) {
+        if self.counts() {
             rule.counters().found(findings);
+        }
+        if let Tally::Live(live) = self
+            && live.probe == Some(Probe::Begun)
+        {
+            live.probe = Some(Probe::Passes);
         }
     }
 
     /// A trace that no instance of the rule has the memory for.
     pub(super) fn input_too_large(&mut self, rule: &Rule, index: u32, trace: u32) {
         match self {
-            Tally::Counters => rule.counters().input_too_large(),
+            Tally::Counters | Tally::Live(_) => rule.counters().input_too_large(),
             Tally::Trial { tried, .. } => {
                 tried.unjudged(index, &[trace]);
                 tried.because(index, || {
@@ -124,13 +189,21 @@ impl Tally<'_> {
         match (self, stop) {
             (Tally::Counters, stop) => {
                 rule.counters().unjudged(now.len() + later.len());
-                if let Stop::Fault(fault) = stop {
+                if let Stop::Fault { fault, .. } = stop {
                     report(rule, fault);
                 }
                 false
             }
+            (Tally::Live(live), stop) => {
+                rule.counters().unjudged(now.len() + later.len());
+                if let Stop::Fault { fault, call } = stop {
+                    report(rule, fault.clone());
+                    live.faulted(rule, index, fault, now, call);
+                }
+                false
+            }
             // A verdict on what is left is worth a fresh instance: nobody waits for this batch to go on.
-            (Tally::Trial { tried, .. }, Stop::Fault(fault)) => {
+            (Tally::Trial { tried, .. }, Stop::Fault { fault, .. }) => {
                 tried.unjudged(index, now);
                 *tried.faults.entry(index).or_default() += 1;
                 tried.because(index, || fault.to_string());
@@ -148,10 +221,74 @@ impl Tally<'_> {
     }
 }
 
+impl Live<'_> {
+    fn asks(&mut self, rule: &Rule, traces: &[u32]) -> bool {
+        self.probe = None;
+        match rule.breaker().admit(self.now) {
+            Admission::Closed => true,
+            Admission::Probe => {
+                self.probe = Some(Probe::Begun);
+                tracing::info!(
+                    target: QUARANTINE,
+                    rule = rule.id,
+                    version = rule.version,
+                    "a quarantined rule is tried again on one batch"
+                );
+                true
+            }
+            Admission::Refused => {
+                rule.counters().skipped(traces.len());
+                false
+            }
+        }
+    }
+
+    fn asked(&mut self, rule: &Rule) {
+        match self.probe.take() {
+            Some(Probe::Passes) if rule.breaker().passed() => tracing::info!(
+                target: QUARANTINE,
+                rule = rule.id,
+                version = rule.version,
+                "a rule is out of quarantine"
+            ),
+            Some(Probe::Begun) => rule.breaker().gave_back(self.now),
+            Some(Probe::Passes | Probe::Failed) | None => {}
+        }
+    }
+
+    fn faulted(&mut self, rule: &Rule, index: u32, fault: Fault, traces: &[u32], call: u64) {
+        let was_probe = self.probe.is_some();
+        if was_probe {
+            self.probe = Some(Probe::Failed);
+        }
+        let opened = (rule.breaker()).faulted(&fault, self.now, was_probe, self.limits);
+        if let Some(opened) = opened {
+            rule.counters().opened();
+            tracing::warn!(
+                target: QUARANTINE,
+                rule = rule.id,
+                version = rule.version,
+                fault = fault.kind.name(),
+                message = fault.message,
+                retry_after_s = opened.back_off.as_secs_f64(),
+                again = opened.again,
+                "a rule is quarantined, as it keeps faulting: it judges nothing until it is tried again"
+            );
+        }
+        self.incidents.push(Incident {
+            rule: index,
+            fault,
+            traces: traces.to_vec(),
+            call,
+            has_opened: opened.is_some_and(|opened| !opened.again),
+        });
+    }
+}
+
 impl Stop {
     /// Whether the rule asked for more memory than there is.
     pub(super) fn is_memory(&self) -> bool {
-        matches!(self, Stop::Fault(fault) if fault.kind == FaultKind::Memory)
+        matches!(self, Stop::Fault { fault, .. } if fault.kind == FaultKind::Memory)
     }
 }
 

@@ -16,11 +16,12 @@ use super::instance::{Instance, StartError};
 use super::rule::Rule;
 use super::runtime::Engine;
 use super::set::RuleSet;
-use super::tally::{Stop, Tally, Tried};
+use super::tally::{Incident, Live, Stop, Tally, Tried};
 use super::waits::{self, Waits};
 use super::warm::Warm;
 use crate::assemble::trace::Trace;
 use crate::columns::batch::Columns;
+use crate::time::Time;
 
 /// Evaluates rules. Each worker thread has its own, with its own instances.
 pub struct Worker {
@@ -64,6 +65,27 @@ impl Worker {
         findings: &mut Vec<Finding>,
     ) {
         self.all(set, columns, traces, findings, &mut Tally::Counters);
+    }
+
+    /// As [`evaluate`](Self::evaluate), for live traffic at `now`: a rule that keeps faulting is left out for a while, as its
+    /// breaker says. What went wrong is appended to `incidents`.
+    pub fn evaluate_live(
+        &mut self,
+        set: &RuleSet,
+        columns: &Columns,
+        traces: &[Trace],
+        findings: &mut Vec<Finding>,
+        now: Time,
+        incidents: &mut Vec<Incident>,
+    ) {
+        let engine = self.engine.clone();
+        let mut tally = Tally::Live(Live {
+            now,
+            limits: &engine.limits().breaker,
+            incidents,
+            probe: None,
+        });
+        self.all(set, columns, traces, findings, &mut tally);
     }
 
     /// As [`evaluate`](Self::evaluate), but nothing is counted or logged of it: which traces a rule has no verdict on is
@@ -116,7 +138,7 @@ impl Worker {
             started = ended;
         }
         self.finder = finder;
-        if let Tally::Counters = tally {
+        if tally.counts() {
             self.count_time(set, waited);
         }
     }
@@ -151,8 +173,25 @@ impl Worker {
         self.warm.keep(|rule| keys.contains(&rule));
     }
 
-    /// One rule over its candidate traces, in as many calls as their size asks for.
+    /// One rule over its candidate traces, if it may be asked.
     fn run(
+        &mut self,
+        set: &RuleSet,
+        columns: &Columns,
+        index: u32,
+        traces: &[u32],
+        findings: &mut Vec<Finding>,
+        tally: &mut Tally<'_>,
+    ) {
+        let rule = &set.rules[index as usize];
+        if tally.asks(rule, index, traces) {
+            self.calls(set, columns, index, traces, findings, tally);
+            tally.asked(rule);
+        }
+    }
+
+    /// As many calls of a rule as the size of its candidate traces asks for.
+    fn calls(
         &mut self,
         set: &RuleSet,
         columns: &Columns,
@@ -176,7 +215,6 @@ impl Worker {
             trace_bytes: limits.trace_bytes,
             traces: (limits.findings / clauses.max(1)).max(1),
         };
-        tally.asks(index, traces);
         let mut rest = traces;
         while !rest.is_empty() {
             if !tally.goes_on(index, rest) {
@@ -219,9 +257,8 @@ impl Worker {
         rule: &Arc<Rule>,
         asked: &Asked<'_>,
         findings: &mut Vec<Finding>,
-        tally: &Tally<'_>,
+        tally: &mut Tally<'_>,
     ) -> Result<(), Stop> {
-        // A breaker would stand here: a rule that keeps faulting is not worth an instance for each batch.
         let mut instance = self.instance(rule, tally)?;
         let gather = &self.gather;
         let batch = Batch {
@@ -239,7 +276,10 @@ impl Worker {
         tally.called(rule, asked.traces.len());
         result
             .and_then(|found| finding::accept(found, asked, gather, findings))
-            .map_err(Stop::Fault)?;
+            .map_err(|fault| Stop::Fault {
+                fault,
+                call: instance.calls(),
+            })?;
         tally.found(rule, findings.len() - before);
         if instance.grown_bytes() <= self.engine.limits().keep_bytes {
             self.warm.put(rule.key(), instance);
@@ -258,7 +298,7 @@ impl Worker {
                     tally.instance_made(rule);
                     return Ok(instance);
                 }
-                Err(StartError::Fault(fault)) => return Err(Stop::Fault(fault)),
+                Err(StartError::Fault(fault)) => return Err(Stop::Fault { fault, call: 0 }),
                 Err(StartError::PoolFull) if self.warm.evict() => {}
                 Err(StartError::PoolFull) => return Err(Stop::PoolFull),
             }

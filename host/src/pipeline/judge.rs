@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use crate::assemble::trace::{Requests, Trace};
 use crate::columns::batch::Columns;
-use crate::engine::{Engine, Finding, RuleSet, Worker};
+use crate::engine::{Engine, Finding, Incident, RuleSet, Worker};
 use crate::signal::Emission;
 use crate::signal::judge::{Judged, Unfinished, signals};
+use crate::time::Time;
 
 /// Judges batches of complete traces.
 pub struct Judge {
     worker: Worker,
     columns: Columns,
     findings: Vec<Finding>,
+    incidents: Vec<Incident>,
     unfinished: Unfinished,
     outlines: bool,
     invalid_utf8: u64,
@@ -25,6 +27,7 @@ impl Judge {
             worker: Worker::new(engine),
             columns: Columns::default(),
             findings: Vec::new(),
+            incidents: Vec::new(),
             unfinished,
             outlines,
             invalid_utf8: 0,
@@ -41,14 +44,48 @@ impl Judge {
         detected_at: u64,
         out: &mut Vec<Emission>,
     ) {
+        self.run(set, requests, traces, None, detected_at, out);
+    }
+
+    /// As [`judge`](Self::judge), for live traffic at `now`: rules that keep faulting are left out for a while. Returns what
+    /// went wrong.
+    pub fn judge_live(
+        &mut self,
+        set: &RuleSet,
+        requests: &impl Requests,
+        traces: &[Trace],
+        (now, detected_at): (Time, u64),
+        out: &mut Vec<Emission>,
+    ) -> &[Incident] {
+        self.incidents.clear();
+        self.run(set, requests, traces, Some(now), detected_at, out);
+        &self.incidents
+    }
+
+    fn run(
+        &mut self,
+        set: &RuleSet,
+        requests: &impl Requests,
+        traces: &[Trace],
+        live: Option<Time>,
+        detected_at: u64,
+        out: &mut Vec<Emission>,
+    ) {
         if traces.is_empty() || set.rules.is_empty() {
             return;
         }
         self.columns.project(&set.projection, requests, traces);
         self.invalid_utf8 += self.columns.symbols.invalid_utf8();
         self.findings.clear();
-        self.worker
-            .evaluate(set, &self.columns, traces, &mut self.findings);
+        let (columns, findings) = (&self.columns, &mut self.findings);
+        match live {
+            None => self.worker.evaluate(set, columns, traces, findings),
+            Some(now) => {
+                let incidents = &mut self.incidents;
+                self.worker
+                    .evaluate_live(set, columns, traces, findings, now, incidents);
+            }
+        }
         if self.findings.is_empty() {
             return;
         }

@@ -5,6 +5,7 @@
 //! replay:  bytes  -> Shard -> Judge -> signals             on the caller's thread; the end of the input completes all
 //! ```
 
+pub mod aftermath;
 pub mod judge;
 pub mod thread;
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, after, never, select};
 
+use super::aftermath::Aftermath;
 use super::judge::Judge;
 use crate::assemble::counters::Counters;
 use crate::assemble::limits::Limits;
@@ -84,6 +85,7 @@ pub struct ShardThread {
     /// Where judged traces are kept.
     pub ring: Arc<Part>,
     pub sink: Sink,
+    pub aftermath: Aftermath,
     pub clock: Clock,
     pub shown: Shown,
 }
@@ -220,8 +222,13 @@ impl ShardThread {
         }
         let mut signals: Vec<Emission> = Vec::new();
         let judged_at = Clock::unix_ns();
-        self.judge
-            .judge(set, shard, traces, judged_at, &mut signals);
+        let when = (self.clock.now(), judged_at);
+        let incidents = self
+            .judge
+            .judge_live(set, shard, traces, when, &mut signals);
+        if !incidents.is_empty() {
+            self.aftermath.follow(incidents, set, traces, shard, when);
+        }
         let batch = JudgedBatch {
             traces,
             requests: &*shard,
@@ -257,7 +264,7 @@ impl ShardThread {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use crossbeam_channel::unbounded;
+    use crossbeam_channel::{bounded, unbounded};
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
     use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
     use prost::Message;
@@ -322,6 +329,7 @@ mod tests {
             judge: Judge::new(engine, Unfinished::Stable, false),
             rules: Arc::new(Published::new(Vec::new())),
             sink,
+            aftermath: Aftermath::new(bounded(1).0, None),
             clock,
             shown: Shown::default(),
         };

@@ -1,9 +1,11 @@
-//! Rules over recorded traces.
+//! Rules over recorded traces, and over those of a call that faulted (`bundle`).
 //!
 //! ```text
 //! files, stdin -> Input (any form of OTLP) -> requests -> one shard -> whole traces -> rules -> signals, Summary
 //! ```
 
+#[cfg(feature = "engine")]
+pub mod bundle;
 pub mod coverage;
 #[cfg(feature = "engine")]
 pub mod diff;

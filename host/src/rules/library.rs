@@ -4,7 +4,8 @@
 //! Saved -> look at the files -> load what is another -> who gives which rule? -> changes -> [publish]
 //! ```
 //! Nothing is taken out of force by a mistake: a file that is broken gives what its last good version gave; a rule that no
-//! file gives any more goes only after a while, and not while the folder that was named is gone.
+//! file gives any more goes only after a while, and not while the folder that was named is gone. A version that keeps faulting
+//! gives way to the one before.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::time::Duration;
 use super::compile::{Compile, Known, Loading, OfFile, Problem};
 use super::sources::{self, SourceFile};
 use super::stamp::Stamp;
-use super::update::{Change, FileReport, RuleState, RuleStatus, Update};
+use super::update::{Change, FileReport, RuleState, RuleStatus, Trip, Update, Withheld};
 use super::watch::Saved;
 use crate::engine::{Engine, Rule};
 use crate::time::Time;
@@ -22,6 +23,10 @@ use crate::time::Time;
 /// How often a rule that is due to go is looked at again while the folder that held it is gone, or its file is back and
 /// not read.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// Earlier versions of a rule that are kept to be rolled back to. Who edits a rule leaves mistakes in a few versions in a row
+/// at most, and each holds machine code.
+const EARLIER: usize = 3;
 
 /// The rule files under some paths.
 pub struct Library {
@@ -35,6 +40,12 @@ pub struct Library {
     /// Where files really are, to their paths: what an editor saves may lie behind a link.
     real: HashMap<PathBuf, PathBuf>,
     in_force: BTreeMap<String, InForce>,
+    /// By rule, the versions before the one in force that were never quarantined, the latest last.
+    earlier: HashMap<String, Vec<Arc<Rule>>>,
+    /// By rule, what its file gives and is not in force, as it kept faulting.
+    withheld: HashMap<String, Withheld>,
+    /// Rules whose quarantine has been told: of which version, and since when it was.
+    quarantined: HashMap<String, (String, Time)>,
     /// Rules that no file gives, and when they go.
     leaving: HashMap<String, Time>,
     /// Ids that a file gives and another has, so that each is told once.
@@ -95,6 +106,9 @@ impl Library {
             gone: BTreeMap::new(),
             real: HashMap::new(),
             in_force: BTreeMap::new(),
+            earlier: HashMap::new(),
+            withheld: HashMap::new(),
+            quarantined: HashMap::new(),
             leaving: HashMap::new(),
             doubles: HashSet::new(),
             path_errors: HashSet::new(),
@@ -137,6 +151,49 @@ impl Library {
         update
     }
 
+    /// Looks for rules that are quarantined. Where there is an earlier version that never was, it is in force again.
+    pub fn tripped(&mut self) -> Update {
+        let mut update = Update::default();
+        let mut quarantined = HashMap::new();
+        for (id, in_force) in &mut self.in_force {
+            let Some(quarantine) = in_force.rule.breaker().quarantine() else {
+                continue;
+            };
+            let back_to = self.earlier.get_mut(id).and_then(Vec::pop);
+            if back_to.is_none() {
+                let which = (in_force.rule.version.clone(), quarantine.since);
+                let is_told = self.quarantined.get(id) == Some(&which);
+                quarantined.insert(id.clone(), which);
+                if is_told {
+                    continue;
+                }
+            }
+            update.trips.push(Trip {
+                id: id.clone(),
+                path: in_force.path.clone(),
+                version: in_force.rule.version.clone(),
+                fault: quarantine.fault.clone(),
+                back_off: quarantine.back_off,
+                back_to: back_to.as_ref().map(|rule| rule.version.clone()),
+            });
+            let Some(good) = back_to else { continue };
+            let bad = std::mem::replace(&mut in_force.rule, good.clone());
+            // One that was rolled back to may fault too; what the file gives is the first.
+            self.withheld.entry(id.clone()).or_insert(Withheld {
+                version: bad.version.clone(),
+                fault: quarantine.fault,
+            });
+            update.changes.push(Change {
+                id: id.clone(),
+                path: in_force.path.clone(),
+                before: Some(bad),
+                after: Some(good),
+            });
+        }
+        self.quarantined = quarantined;
+        update
+    }
+
     /// The rules that are in force, by id.
     pub fn rules(&self) -> Vec<Arc<Rule>> {
         self.in_force.values().map(|r| r.rule.clone()).collect()
@@ -164,6 +221,7 @@ impl Library {
                 state: RuleState::Broken,
                 rule: None,
                 diagnostic: held.diagnostic.clone(),
+                withheld: None,
             }));
         }
         for (id, path) in &self.doubles {
@@ -174,6 +232,7 @@ impl Library {
                 state: RuleState::Broken,
                 rule: None,
                 diagnostic: first.map(|first| format!("error: this rule is already in {first}")),
+                withheld: None,
             });
         }
         statuses.sort_by(|a, b| (&a.id, &a.path).cmp(&(&b.id, &b.path)));
@@ -201,6 +260,8 @@ impl Library {
                 let leaving = self.leaving.contains_key(id);
                 let state = if broken || leaving {
                     RuleState::LastGood
+                } else if self.withheld.contains_key(id) {
+                    RuleState::RolledBack
                 } else {
                     RuleState::Active
                 };
@@ -213,6 +274,7 @@ impl Library {
             state,
             rule: Some(in_force.rule.clone()),
             diagnostic,
+            withheld: self.withheld.get(id).cloned(),
         }
     }
 
@@ -408,8 +470,17 @@ impl Library {
             );
             let rule = match before {
                 // The same but for its file or its comments: its instances are warm.
-                Some(before) if before.rule.version == rule.version => before.rule.clone(),
+                Some(before) if before.rule.version == rule.version => {
+                    self.withheld.remove(id);
+                    before.rule.clone()
+                }
+                // What the file gives has been rolled back.
+                Some(before) if is_withheld(&self.withheld, rule) => before.rule.clone(),
                 before => {
+                    self.withheld.remove(id);
+                    if let Some(before) = before {
+                        replaced(&mut self.earlier, &before.rule, rule);
+                    }
                     update.changes.push(Change {
                         id: id.to_owned(),
                         path: path.to_owned(),
@@ -456,6 +527,9 @@ impl Library {
         }
         self.leaving = leaving;
         self.in_force = next;
+        let in_force = &self.in_force;
+        self.earlier.retain(|id, _| in_force.contains_key(id));
+        self.withheld.retain(|id, _| in_force.contains_key(id));
         self.gone.retain(|path, held| {
             let mut ids = held.gives.iter().map(|known| known.id.as_str());
             ids.any(|id| self.in_force.get(id).is_some_and(|f| f.path == *path))
@@ -520,6 +594,23 @@ impl Library {
             None => true,
         }
     }
+}
+
+fn is_withheld(withheld: &HashMap<String, Withheld>, rule: &Rule) -> bool {
+    let withheld = withheld.get(&rule.id);
+    withheld.is_some_and(|withheld| withheld.version == rule.version)
+}
+
+/// Keeps what was in force, to be rolled back to, unless it was quarantined itself.
+fn replaced(earlier: &mut HashMap<String, Vec<Arc<Rule>>>, before: &Arc<Rule>, now: &Rule) {
+    let versions = earlier.entry(before.id.clone()).or_default();
+    // What is in force again must not be rolled back to itself.
+    versions.retain(|rule| rule.version != now.version && rule.version != before.version);
+    if !before.breaker().has_opened() {
+        versions.push(before.clone());
+    }
+    let surplus = versions.len().saturating_sub(EARLIER);
+    versions.drain(..surplus);
 }
 
 fn stem(path: &Path) -> String {

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::compile::{Message, Problem};
+use crate::engine::fault::Fault;
 use crate::engine::{Rule, RuleSet};
 
 /// What a look at the rule files led to. Whatever could fail has failed before; nothing here is in doubt.
@@ -17,6 +19,8 @@ pub struct Update {
     pub files: Vec<FileReport>,
     /// Rules that are in force and were not, are not any more, or are in another version.
     pub changes: Vec<Change>,
+    /// Rules that were quarantined. Such an update tells of no files.
+    pub trips: Vec<Trip>,
     /// The set that was published; none where nothing changed.
     pub set: Option<Arc<RuleSet>>,
 }
@@ -59,6 +63,21 @@ pub struct Change {
     pub after: Option<Arc<Rule>>,
 }
 
+/// A rule that kept faulting and is quarantined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trip {
+    pub id: String,
+    pub path: PathBuf,
+    /// The version that faulted.
+    pub version: String,
+    /// Its latest fault.
+    pub fault: Fault,
+    /// How long it is not asked.
+    pub back_off: Duration,
+    /// The version before, which is in force again instead; none where there is none that is good.
+    pub back_to: Option<String>,
+}
+
 /// How a rule stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -69,6 +88,10 @@ pub enum RuleState {
     LastGood,
     /// The file is broken and there is no good version: nothing is in force. The id is the file's stem.
     Broken,
+    /// The version in force kept faulting and is not asked for a while.
+    Quarantined,
+    /// The file's present version kept faulting: the good one before it is in force until the file is another.
+    RolledBack,
 }
 
 /// A rule, or a file that gives none, as it stands.
@@ -81,4 +104,34 @@ pub struct RuleStatus {
     pub rule: Option<Arc<Rule>>,
     /// What is wrong with the file as it is, rendered without colour; warnings where nothing is wrong.
     pub diagnostic: Option<String>,
+    /// The file's present version, where it was rolled back.
+    pub withheld: Option<Withheld>,
+}
+
+/// A version that is not in force though its file is right: it kept faulting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withheld {
+    pub version: String,
+    pub fault: Fault,
+}
+
+impl Update {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+            && self.files.is_empty()
+            && self.changes.is_empty()
+            && self.trips.is_empty()
+    }
+}
+
+impl RuleStatus {
+    /// How the rule stands right now: a breaker opens and closes by itself.
+    pub fn state_now(&self) -> RuleState {
+        let is_open = |rule: &Arc<Rule>| rule.breaker().quarantine().is_some();
+        match self.rule.as_ref().is_some_and(is_open) {
+            true => RuleState::Quarantined,
+            false => self.state,
+        }
+    }
 }

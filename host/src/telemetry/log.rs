@@ -77,14 +77,14 @@ fn say(text: &str) {
     }
 }
 
-/// Warnings, reloads, and what was asked for.
+/// Warnings, reloads, what becomes of rules that keep faulting, and what was asked for.
 fn filter(asked: &str, notes: Notes) -> EnvFilter {
     let asked = match notes {
         _ if !asked.is_empty() => asked,
         // Of folders that vanish or can't be watched, the watcher tells itself, in words of rules.
-        Notes::Logged => "warn,notify=error,betrace::app::reload=info",
-        Notes::OnScreen => "warn,notify=error,betrace::app::reload=off",
-        Notes::Beside => "warn",
+        Notes::Logged => "warn,notify=error,betrace::app::reload=info,betrace::quarantine=info",
+        Notes::OnScreen => "warn,notify=error,betrace::app::reload=off,betrace::quarantine=off",
+        Notes::Beside => "warn,betrace::quarantine=info",
     };
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::WARN.into())

@@ -131,7 +131,15 @@ pub fn component_with(guest: &str, describe: &Describe<'_>, answer: &[u8]) -> Ve
 
 /// The core module of a guest, with the WIT of `batch-rule` in its custom section.
 pub fn module_with(guest: &str, describe: &Describe<'_>, answer: &[u8]) -> Vec<u8> {
-    let mut module = bare_module(guest, describe, answer);
+    with_world(bare_module(guest, describe, answer))
+}
+
+/// The core module of a text with the markers of a guest, with the WIT of `batch-rule` in its custom section.
+pub fn module_of(text: &str, describe: &Describe<'_>) -> Vec<u8> {
+    with_world(parsed(text, describe, &[]))
+}
+
+fn with_world(mut module: Vec<u8>) -> Vec<u8> {
     let mut resolve = wit_parser::Resolve::default();
     let (package, _) = resolve.push_path(Path::new(WIT)).expect("the WIT parses");
     let world = resolve
@@ -145,6 +153,10 @@ pub fn module_with(guest: &str, describe: &Describe<'_>, answer: &[u8]) -> Vec<u
 /// The core module of a guest, and nothing that says what it is.
 pub fn bare_module(guest: &str, describe: &Describe<'_>, answer: &[u8]) -> Vec<u8> {
     let text = std::fs::read_to_string(path(guest)).expect("the guest is there");
+    parsed(&text, describe, answer)
+}
+
+fn parsed(text: &str, describe: &Describe<'_>, answer: &[u8]) -> Vec<u8> {
     let data = format!(
         "(data (i32.const {MANIFEST}) \"{}\")\n(data (i32.const {ANSWER}) \"{}\")",
         escape(&manifest(describe)),
@@ -164,7 +176,7 @@ pub fn bare_module(guest: &str, describe: &Describe<'_>, answer: &[u8]) -> Vec<u
             "(;describe;)",
             "(func (export \"betrace:rule/rule@0.1.0#describe\") (result i32) (i32.const 65536))",
         );
-    wat::parse_str(&text).unwrap_or_else(|error| panic!("{guest}: {error}"))
+    wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub fn path(guest: &str) -> PathBuf {

@@ -13,7 +13,7 @@ use super::page::Page;
 use super::verdict;
 use crate::live::SaveReport;
 use crate::rules::compile::Problem;
-use crate::rules::update::FileReport;
+use crate::rules::update::{FileReport, Trip};
 use crate::signal::stamp::rfc3339;
 use crate::sinks::paint::{Paint, Style};
 use crate::sinks::text::{self, clean, counted, duration};
@@ -57,6 +57,7 @@ pub(super) fn block(report: &SaveReport, context: &Context<'_>) -> String {
         let text = format!("`{id}` is no longer given by two files");
         page.text(0, Style::Strong, &text, NAME_LINES);
     }
+    trips(&mut page, &report.update.trips);
     if report.number == START {
         start(&mut page, report);
     } else {
@@ -65,7 +66,8 @@ pub(super) fn block(report: &SaveReport, context: &Context<'_>) -> String {
     match &report.verdict {
         Some(found) => verdict::write(&mut page, found, report, context),
         None if report.number == START => {}
-        None => unjudged(&mut page, report),
+        None if report.update.trips.is_empty() => unjudged(&mut page, report),
+        None => {}
     }
     page.finish()
 }
@@ -97,6 +99,17 @@ fn head(page: &mut Page, report: &SaveReport, context: &Context<'_>) {
 fn what(report: &SaveReport, context: &Context<'_>) -> (String, Style) {
     if report.number == START {
         return ("start".to_owned(), Style::Strong);
+    }
+    match &report.update.trips[..] {
+        [] => {}
+        [one] if one.back_to.is_some() => {
+            return (format!("rule {} is rolled back", one.id), Style::Bad);
+        }
+        [one] => return (format!("rule {} is quarantined", one.id), Style::Bad),
+        many => {
+            let many = counted(many.len() as u64, "rule");
+            return (format!("{many} quarantined"), Style::Bad);
+        }
     }
     let files = &report.update.files;
     let named = |path: &Path, state: &str| format!("{}{state}", path.display());
@@ -139,6 +152,8 @@ fn times(report: &SaveReport) -> String {
         return format!("loaded in {live}");
     }
     match (&report.verdict, report.update.changes.is_empty()) {
+        // Nobody saved anything.
+        (None, true) if !report.update.trips.is_empty() => String::new(),
         (Some(_), _) => format!(
             "live after {live}, verdict after {}",
             shown(report.verdict_after)
@@ -236,6 +251,33 @@ fn runs_on(file: &FileReport) -> String {
             counted(many.len() as u64, "rule"),
             many.join(", ")
         ),
+    }
+}
+
+/// Rules that kept faulting.
+fn trips(page: &mut Page, trips: &[Trip]) {
+    for trip in trips.iter().take(NAME_LINES) {
+        let text = format!("`{}` kept faulting: {}", trip.id, trip.fault);
+        page.text(0, Style::Bad, &text, NAME_LINES);
+        let nanoseconds = u64::try_from(trip.back_off.as_nanos()).unwrap_or(u64::MAX);
+        let text = match &trip.back_to {
+            Some(_) => format!(
+                "its version before this one is in force again, until {} is saved with a change",
+                trip.path.display()
+            ),
+            None => format!(
+                "it judges nothing now, and is tried again in {}; mend {}",
+                duration(nanoseconds),
+                trip.path.display()
+            ),
+        };
+        page.text(0, Style::Doubtful, &text, NAME_LINES);
+    }
+    if let Some(more) = trips.get(NAME_LINES..).filter(|more| !more.is_empty()) {
+        let ids: Vec<&str> = more.iter().map(|trip| trip.id.as_str()).collect();
+        let many = counted(ids.len() as u64, "more rule");
+        let text = format!("{many} kept faulting: {}", ids.join(", "));
+        page.text(0, Style::Bad, &text, NAME_LINES);
     }
 }
 

@@ -119,7 +119,8 @@ impl Screen {
                 self.broken.insert(file.path.clone());
             }
         }
-        self.shown.saves += u64::from(report.number > report::START);
+        let is_save = report.number > report::START && report.update.trips.is_empty();
+        self.shown.saves += u64::from(is_save);
         format!("\n{block}")
     }
 

@@ -14,7 +14,8 @@ use crate::assemble::trace::Completion;
 use crate::columns::projection::Table;
 use crate::demo::faults::FAULTS;
 use crate::demo::random::Random;
-use crate::engine::{Engine, EngineLimits, Rule};
+use crate::engine::fault::Fault;
+use crate::engine::{Engine, EngineLimits, FaultKind, Rule};
 use crate::live::SaveReport;
 use crate::pipeline::thread::Clock;
 use crate::replay::coverage::Coverage;
@@ -24,7 +25,7 @@ use crate::replay::verdict::{
 };
 use crate::rules::compile::{Problem, Source};
 use crate::rules::dsl;
-use crate::rules::update::{Change, FileReport, Update};
+use crate::rules::update::{Change, FileReport, Trip, Update};
 use crate::signal::Emission;
 use crate::signal::fixture::{Batch, START, rule};
 use crate::signal::judge::Unfinished;
@@ -400,6 +401,39 @@ fn a_rule_that_faults_says_what_it_did_not_judge() {
       warning: no verdict on 4,812 traces: it took longer than 50 ms
     over 4,812 traces of the last 9 min, 31 of 31 root operations
     ");
+}
+
+#[test]
+fn a_rule_that_kept_faulting_says_why_and_what_becomes_of_it() {
+    let trip = |back_to: Option<&str>| Trip {
+        id: "slow".to_owned(),
+        path: "rules/slow.wasm".into(),
+        version: "b2".to_owned(),
+        fault: Fault::new(FaultKind::Timeout, "it ran past its deadline"),
+        back_off: Duration::from_secs(10),
+        back_to: back_to.map(str::to_owned),
+    };
+    let told = |trips: Vec<Trip>, verdict| {
+        let mut report = report(Vec::new(), verdict);
+        report.update.trips = trips;
+        render(&report)
+    };
+    insta::assert_snapshot!(told(vec![trip(None)], None), @"
+    ── 16:26:40 UTC  rule slow is quarantined ────────────────────────────────────────────────────────
+    `slow` kept faulting: timeout: it ran past its deadline
+    it judges nothing now, and is tried again in 10.0 s; mend rules/slow.wasm
+    ");
+    let verdict = verdict(vec![judged("slow", ChangeKind::Edited)]);
+    let drawn = told(vec![trip(Some("a1"))], verdict);
+    let says = "its version before this one is in force again, until rules/slow.wasm is saved with a change";
+    assert!(drawn.contains("rule slow is rolled back"), "{drawn}");
+    assert!(drawn.contains(says), "{drawn}");
+    let many = told(vec![trip(None); 5], None);
+    assert!(many.contains("5 rules quarantined"), "{many}");
+    assert!(
+        many.contains("2 more rules kept faulting: slow, slow"),
+        "{many}"
+    );
 }
 
 #[test]

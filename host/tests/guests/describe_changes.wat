@@ -1,0 +1,21 @@
+;; Has one clause when it is asked first and two when it is asked again, and finds the second one broken.
+(module
+  (;memory;)
+  (;realloc;)
+  (global $asked (mut i32) (i32.const 0))
+  (func $describe (export "betrace:rule/rule@0.1.0#describe") (result i32)
+    (if (global.get $asked)
+      (then (i32.store (i32.const 65580) (i32.const 2))))
+    (global.set $asked (i32.const 1))
+    (i32.const 65536))
+  (func (export "betrace:rule/rule@0.1.0#evaluate")
+    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+    (local $findings i32)
+    (drop (call $describe))
+    (drop (call $describe))
+    (local.set $findings (call $alloc (i32.const 4) (i32.const 28)))
+    (call $finding (local.get $findings) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
+    ;; The clause that its second answer has.
+    (i32.store offset=4 (local.get $findings) (i32.const 1))
+    (call $answer (local.get $findings) (i32.const 1)))
+)
