@@ -37,10 +37,10 @@ const MEMORY: &str = "8GiB";
 Inputs hold OTLP traces as protobuf, JSON, or JSON lines as the Collector's file exporter writes them, plain or \
 compressed with gzip or zstd. Which it is, is told from their content. Traces are assembled over all inputs.
 
-A bundle, which a host writes with `--bundles DIR` when a rule faults, is told from its content too: the call that faulted is
+A bundle, which a host writes with `--bundles DIR` when a rule faults, is told from its content too: the call that faulted is \
 repeated under the bounds that held, and the fault told that it leads to.
 
-Exit code: 0 no rule fired, 1 some did, 2 an error: an input, or a rule that did not judge all traces. For a bundle: 0 the
+Exit code: 0 no rule fired, 1 some did, 2 an error: an input, or a rule that did not judge all traces. For a bundle: 0 the \
 fault came again, 1 it did not or is of another kind.
 
 Examples:
