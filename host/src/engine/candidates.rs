@@ -89,56 +89,56 @@ impl Candidates {
             services: vec![NONE; constants],
             ..Candidates::default()
         };
+        // In a few allocations whatever the number of rules: a set is built anew with every save.
         let mut keys = HashMap::default();
-        let numbered: Vec<Vec<Vec<u32>>> = groups
-            .iter()
-            .map(|rule| {
-                rule.iter()
-                    .map(|group| {
-                        let atoms = group.iter();
-                        atoms.map(|&atom| index.number(atom, &mut keys)).collect()
-                    })
-                    .collect()
-            })
-            .collect();
-
+        let mut numbered = Lists::default();
+        for group in groups.iter().flatten() {
+            for &atom in group {
+                numbered.items.push(index.number(atom, &mut keys));
+            }
+            numbered.end();
+        }
         let mut sharing = vec![0u64; index.columns.len()];
-        for &atom in numbered.iter().flatten().flatten() {
+        for &atom in &numbered.items {
             sharing[atom as usize] += 1;
         }
-        let mut pivots = vec![Vec::new(); index.columns.len()];
-        for (rule, groups) in numbered.iter().enumerate() {
+        let cost = |group: &u32| {
+            let atoms = numbered.get(*group).iter();
+            atoms.map(|&atom| sharing[atom as usize]).sum::<u64>()
+        };
+        // Pairs of an atom and a rule whose pivot holds it.
+        let mut pivots = Vec::with_capacity(groups.len());
+        let mut next = 0;
+        for (rule, groups) in groups.iter().enumerate() {
             let rule = rule as u32;
             let first = index.groups.len();
-            let cost = |group: &[u32]| {
-                group
-                    .iter()
-                    .map(|&atom| sharing[atom as usize])
-                    .sum::<u64>()
-            };
-            match (0..groups.len()).min_by_key(|&group| cost(&groups[group])) {
+            let own = next..next + groups.len() as u32;
+            next = own.end;
+            match own.clone().min_by_key(cost) {
                 None => index.always.push(rule),
                 Some(pivot) => {
-                    for &atom in &groups[pivot] {
-                        let rules: &mut Vec<u32> = &mut pivots[atom as usize];
-                        if rules.last() != Some(&rule) {
-                            rules.push(rule);
-                        }
-                    }
-                    for (other, group) in groups.iter().enumerate() {
-                        if other != pivot {
-                            index.groups.push(group);
-                        }
+                    let atoms = numbered.get(pivot).iter();
+                    pivots.extend(atoms.map(|&atom| (atom, rule)));
+                    for other in own.filter(|&group| group != pivot) {
+                        index.groups.push(numbered.get(other));
                     }
                 }
             }
             index.rules.push(first..index.groups.len());
         }
-        for (atom, rules) in pivots.iter().enumerate() {
-            if !rules.is_empty() && index.columns[atom] != NONE {
-                index.attributes.push(atom as u32);
+        pivots.sort_unstable();
+        pivots.dedup();
+        let mut pivots = pivots.into_iter().peekable();
+        for (atom, column) in index.columns.iter().enumerate() {
+            let atom = atom as u32;
+            let before = index.pivots.items.len();
+            while let Some((_, rule)) = pivots.next_if(|(other, _)| *other == atom) {
+                index.pivots.items.push(rule);
             }
-            index.pivots.push(rules);
+            if index.pivots.items.len() > before && *column != NONE {
+                index.attributes.push(atom);
+            }
+            index.pivots.end();
         }
         index
     }
@@ -359,6 +359,11 @@ impl Lists {
 
     fn push(&mut self, items: &[u32]) {
         self.items.extend_from_slice(items);
+        self.end();
+    }
+
+    /// What was put in since the last end is a list.
+    fn end(&mut self) {
         self.ends.push(self.items.len() as u32);
     }
 
