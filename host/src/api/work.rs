@@ -194,7 +194,9 @@ mod tests {
         while turns.queue.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        let refused = turns.next(within).await.expect_err("there is no place");
+        let refused = tokio::time::timeout(Duration::from_secs(60), turns.next(within)).await;
+        let refused = refused.expect("it does not wait");
+        let refused = refused.expect_err("there is no place");
         assert_eq!(refused, turns.busy("and as many wait as may"));
         drop(first);
         let second = second.await.expect("no panic").expect("its turn");
