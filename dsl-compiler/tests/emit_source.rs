@@ -177,7 +177,7 @@ fn a_file_with_known_rules_is_told_of_as_the_whole_of_it() {
         "rule a { detect { x } }",
         "/// Of b.\nrule b { when { y } always { z } }",
     ];
-    let odd = "rule w { detect { sevice == sales } }";
+    let odd = "rule w { detect { spans.where(sevice == sales) } }";
     let others = [
         odd,
         "rule c { detect { } }",

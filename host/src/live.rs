@@ -87,7 +87,7 @@ impl Book {
         let mut inner = self.lock();
         // No file was looked at for a rule that was quarantined.
         let is_look = report.update.trips.is_empty();
-        inner.counts.reloads += u64::from(is_look);
+        inner.counts.reloads += u64::from(is_look && report.update.is_news());
         let files = &report.update.files;
         let broken = files.iter().filter(|file| !file.problems.is_empty());
         let broken = broken.count() as u64 + report.update.paths.len() as u64;

@@ -262,8 +262,8 @@ fn of_duplicates_the_bytewise_smaller_stays() {
     assert_eq!(
         spans,
         [
-            ("a".into(), 0, b"b".to_vec()),
-            ("z".into(), 2, b"".to_vec())
+            ("a".into(), 0, b"bschema".to_vec()),
+            ("z".into(), 2, b"schema".to_vec())
         ]
     );
     assert_eq!(shard.counters().duplicates, 3);

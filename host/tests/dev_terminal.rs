@@ -233,6 +233,10 @@ fn each_save_is_answered_on_the_screen() {
         "{elapsed:?}:\n{after}"
     );
 
+    // The same once more.
+    save(&path, &example.replace("amount > 1000", "amount > 100"));
+    terminal.shows(&["nothing changes: the rules are what they were"]);
+
     // A broken one: the mistake where it stands, and that the rule runs on.
     save(
         &path,

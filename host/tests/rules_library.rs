@@ -137,7 +137,8 @@ fn an_edit_is_one_change_and_a_touch_is_none() {
     assert_eq!(changed(&update), [("b", true, true)]);
     assert_eq!(update.files.len(), 1);
     let update = desk.save("a.betrace", &(rule("a", 1) + &rule("b", 2)));
-    assert!(update.files.is_empty() && update.changes.is_empty());
+    assert!(!update.is_news());
+    assert_eq!(update.unchanged, [desk.path("a.betrace")]);
     let update = desk.save(
         "a.betrace",
         &format!("# a word\n{}{}", rule("a", 1), rule("b", 2)),
@@ -539,6 +540,10 @@ fn the_other_file_of_a_rule_waits_as_long_as_the_first_may_be_back() {
         assert_eq!(desk.version("x"), first);
         assert_eq!(desk.in_force(), ["x@b.betrace"]);
     }
+    // The other goes at once, as nothing of it is in force.
+    let update = desk.remove("a.betrace");
+    assert!(update.files[0].removed && update.files[0].path == desk.path("a.betrace"));
+    assert_eq!(desk.states(), [("x".to_owned(), RuleState::Active)]);
 }
 
 #[test]

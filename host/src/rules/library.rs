@@ -286,6 +286,7 @@ impl Library {
 
     fn look(&mut self, look: Look, writing: &HashSet<PathBuf>, now: Time) -> Update {
         let mut update = Update::default();
+        let is_save = matches!(look, Look::At(_));
         let files = match look {
             Look::At(paths) => paths
                 .iter()
@@ -310,7 +311,13 @@ impl Library {
         }
         for file in self.load(&changed) {
             let stamp = stamps.remove(&file.path).flatten();
-            update.files.extend(self.take(file, stamp));
+            let path = file.path.clone();
+            match self.take(file, stamp) {
+                Some(report) => update.files.push(report),
+                // Of files that were moved or swapped there is no save to answer.
+                None if is_save => update.unchanged.push(path),
+                None => {}
+            }
         }
         self.resolve(now, &mut update);
         update
@@ -555,6 +562,16 @@ impl Library {
                     problems: vec![problem],
                     ..FileReport::of(&second)
                 }),
+            }
+        }
+        // One that was given twice and is not any more, as its file is gone.
+        for (_, path) in self.doubles.difference(&doubles) {
+            let is_told = update.files.iter().any(|file| file.path == *path);
+            if !self.files.contains_key(path) && !is_told {
+                update.files.push(FileReport {
+                    removed: true,
+                    ..FileReport::of(path)
+                });
             }
         }
         self.doubles = doubles;

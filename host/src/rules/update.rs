@@ -17,6 +17,8 @@ pub struct Update {
     pub paths: Vec<String>,
     /// The files that were looked at and whose content is another, or is wrong.
     pub files: Vec<FileReport>,
+    /// Files that were saved with the content that they had.
+    pub unchanged: Vec<PathBuf>,
     /// Rules that are in force and were not, are not any more, or are in another version.
     pub changes: Vec<Change>,
     /// Rules that were quarantined. Such an update tells of no files.
@@ -118,10 +120,15 @@ pub struct Withheld {
 impl Update {
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        self.paths.is_empty()
+        !self.is_news() && self.unchanged.is_empty()
+    }
+
+    /// Whether anything is another than before.
+    pub fn is_news(&self) -> bool {
+        !(self.paths.is_empty()
             && self.files.is_empty()
             && self.changes.is_empty()
-            && self.trips.is_empty()
+            && self.trips.is_empty())
     }
 }
 

@@ -134,7 +134,7 @@ fn an_explanation_of_too_many_parts_says_so_and_is_counted() {
     );
     assert_eq!(answer.status, 422, "{}", answer.text);
     assert!(
-        answer.text.contains("from 1 to 8192 are allowed"),
+        answer.text.contains("at most 8192 are explained"),
         "{}",
         answer.text
     );

@@ -205,10 +205,10 @@ impl Parser<'_, '_> {
         for ahead in 0.. {
             match self.kind_at(ahead) {
                 Kind::OpenBrace => depth += 1,
-                Kind::CloseBrace if depth == 1 => return Some(ahead),
-                Kind::CloseBrace => depth -= 1,
                 Kind::End => return None,
                 _ if depth == 0 || self.rule_starts_at(ahead) => return None,
+                Kind::CloseBrace if depth == 1 => return Some(ahead),
+                Kind::CloseBrace => depth -= 1,
                 _ => {}
             }
         }

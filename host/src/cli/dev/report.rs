@@ -126,6 +126,7 @@ fn what(report: &SaveReport, context: &Context<'_>) -> (String, Style) {
                 .changes
                 .iter()
                 .map(|change| change.path.as_path())
+                .chain(report.update.unchanged.iter().map(PathBuf::as_path))
                 .collect();
             match paths.first() {
                 Some(path) if paths.len() == 1 => (named(path, ""), Style::Strong),
