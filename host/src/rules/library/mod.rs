@@ -7,6 +7,9 @@
 //! file gives any more goes only after a while, and not while the folder that was named is gone. A version that keeps faulting
 //! gives way to the one before.
 
+mod resolve;
+mod statuses;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,14 +18,10 @@ use std::time::Duration;
 use super::compile::{Compile, Known, Loading, OfFile, Problem};
 use super::sources::{self, SourceFile};
 use super::stamp::Stamp;
-use super::update::{Change, FileReport, RuleState, RuleStatus, Trip, Update, Withheld};
+use super::update::{Change, FileReport, Trip, Update, Withheld};
 use super::watch::Saved;
 use crate::engine::{Engine, Rule};
 use crate::time::Time;
-
-/// How often a rule that is due to go is looked at again while the folder that held it is gone, or its file is back and
-/// not read.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// Earlier versions of a rule that are kept to be rolled back to. Who edits a rule leaves mistakes in a few versions in a row
 /// at most, and each holds machine code.
@@ -199,85 +198,6 @@ impl Library {
         self.in_force.values().map(|r| r.rule.clone()).collect()
     }
 
-    /// How each rule stands, and each file that gives none.
-    pub fn statuses(&self) -> Vec<RuleStatus> {
-        let mut statuses: Vec<RuleStatus> = self
-            .in_force
-            .iter()
-            .map(|(id, in_force)| self.status(id, in_force))
-            .collect();
-        for (path, held) in &self.files {
-            let gives = |id: &str| self.in_force.get(id).is_some_and(|f| f.path == *path);
-            let none = || !held.gives.iter().any(|known| gives(&known.id));
-            let ids: Vec<String> = match &held.broken {
-                Broken::Nothing => Vec::new(),
-                Broken::File if none() => vec![stem(path)],
-                Broken::File => Vec::new(),
-                Broken::Rules(ids) => ids.iter().filter(|id| !gives(id)).cloned().collect(),
-            };
-            statuses.extend(ids.into_iter().map(|id| RuleStatus {
-                id,
-                path: path.clone(),
-                state: RuleState::Broken,
-                rule: None,
-                diagnostic: held.diagnostic.clone(),
-                withheld: None,
-            }));
-        }
-        for (id, path) in &self.doubles {
-            let first = self.in_force.get(id).map(|f| f.path.display().to_string());
-            statuses.push(RuleStatus {
-                id: id.clone(),
-                path: path.clone(),
-                state: RuleState::Broken,
-                rule: None,
-                diagnostic: first.map(|first| format!("error: this rule is already in {first}")),
-                withheld: None,
-            });
-        }
-        statuses.sort_by(|a, b| (&a.id, &a.path).cmp(&(&b.id, &b.path)));
-        statuses
-    }
-
-    fn status(&self, id: &str, in_force: &InForce) -> RuleStatus {
-        let held = self.files.get(&in_force.path);
-        let hidden = self.hidden.iter();
-        let hidden = hidden
-            .clone()
-            .find(|(path, _)| in_force.path.starts_with(path));
-        let (state, diagnostic) = match held {
-            _ if hidden.is_some() => (
-                RuleState::LastGood,
-                hidden.map(|(_, why)| format!("error: {why}")),
-            ),
-            None => (RuleState::LastGood, Some("the file is gone".to_owned())),
-            Some(held) => {
-                let broken = match &held.broken {
-                    Broken::Nothing => false,
-                    Broken::Rules(ids) => ids.contains(id),
-                    Broken::File => true,
-                };
-                let leaving = self.leaving.contains_key(id);
-                let state = if broken || leaving {
-                    RuleState::LastGood
-                } else if self.withheld.contains_key(id) {
-                    RuleState::RolledBack
-                } else {
-                    RuleState::Active
-                };
-                (state, held.diagnostic.clone())
-            }
-        };
-        RuleStatus {
-            id: id.to_owned(),
-            path: in_force.path.clone(),
-            state,
-            rule: Some(in_force.rule.clone()),
-            diagnostic,
-            withheld: self.withheld.get(id).cloned(),
-        }
-    }
-
     /// The path under which a file is known; none where it is new or gone, so that all are to be looked at.
     fn known(&self, path: &Path) -> Option<PathBuf> {
         let real = std::fs::canonicalize(path).ok()?;
@@ -436,181 +356,6 @@ impl Library {
             removed: false,
         })
     }
-
-    /// Who gives which rule: whoever had it before, else the first. Tells what changed. Where the one that had it is gone,
-    /// another that gave it all along waits, too, as the file may be back.
-    fn resolve(&mut self, now: Time, update: &mut Update) {
-        let mut claims: BTreeMap<&str, Vec<(&Path, &Arc<Rule>)>> = BTreeMap::new();
-        for (path, held) in &self.files {
-            for known in &held.gives {
-                let claim = (path.as_path(), known);
-                claims.entry(&known.id).or_default().push(claim);
-            }
-        }
-        let mut next = BTreeMap::new();
-        let mut doubles = HashSet::new();
-        let mut leaving = HashMap::new();
-        for (&id, claims) in &claims {
-            let before = self.in_force.get(id);
-            let has_it = before.and_then(|f| claims.iter().find(|(path, _)| *path == f.path));
-            if let (Some(before), None) = (before, has_it)
-                && claims.iter().all(|(path, _)| self.is_double(id, path))
-                && let Some(at) = self.stays_until(id, before, now)
-            {
-                let others = claims
-                    .iter()
-                    .map(|(path, _)| (id.to_owned(), (*path).to_owned()));
-                doubles.extend(others);
-                leaving.insert(id.to_owned(), at);
-                let (rule, path) = (before.rule.clone(), before.path.clone());
-                next.insert(id.to_owned(), InForce { rule, path });
-                continue;
-            }
-            let Some(&(path, rule)) = has_it.or(claims.first()) else {
-                continue;
-            };
-            doubles.extend(
-                claims
-                    .iter()
-                    .filter(|(other, _)| *other != path)
-                    .map(|(other, _)| (id.to_owned(), (*other).to_owned())),
-            );
-            let rule = match before {
-                // The same but for its file or its comments: its instances are warm.
-                Some(before) if before.rule.version == rule.version => {
-                    self.withheld.remove(id);
-                    before.rule.clone()
-                }
-                // What the file gives has been rolled back.
-                Some(before) if is_withheld(&self.withheld, rule) => before.rule.clone(),
-                before => {
-                    self.withheld.remove(id);
-                    if let Some(before) = before {
-                        replaced(&mut self.earlier, &before.rule, rule);
-                    }
-                    update.changes.push(Change {
-                        id: id.to_owned(),
-                        path: path.to_owned(),
-                        before: before.map(|before| before.rule.clone()),
-                        after: Some(rule.clone()),
-                    });
-                    rule.clone()
-                }
-            };
-            let path = path.to_owned();
-            next.insert(id.to_owned(), InForce { rule, path });
-        }
-        for (id, in_force) in std::mem::take(&mut self.in_force) {
-            if next.contains_key(&id) {
-                continue;
-            }
-            if let Some(at) = self.stays_until(&id, &in_force, now) {
-                leaving.insert(id.clone(), at);
-                next.insert(id, in_force);
-                continue;
-            }
-            if !self.files.contains_key(&in_force.path)
-                && update.files.iter().all(|file| file.path != in_force.path)
-            {
-                update.files.push(FileReport {
-                    removed: true,
-                    ..FileReport::of(&in_force.path)
-                });
-            }
-            update.changes.push(Change {
-                id,
-                path: in_force.path,
-                before: Some(in_force.rule),
-                after: None,
-            });
-        }
-        for (id, in_force) in &next {
-            if leaving.contains_key(id) && !self.leaving.contains_key(id) {
-                let mut files = update.files.iter_mut();
-                if let Some(file) = files.find(|file| file.path == in_force.path) {
-                    file.leaving.push(id.clone());
-                }
-            }
-        }
-        self.leaving = leaving;
-        self.in_force = next;
-        let in_force = &self.in_force;
-        self.earlier.retain(|id, _| in_force.contains_key(id));
-        self.withheld.retain(|id, _| in_force.contains_key(id));
-        self.gone.retain(|path, held| {
-            let mut ids = held.gives.iter().map(|known| known.id.as_str());
-            ids.any(|id| self.in_force.get(id).is_some_and(|f| f.path == *path))
-        });
-        self.tell_doubles(doubles, update);
-    }
-
-    fn tell_doubles(&mut self, doubles: HashSet<(String, PathBuf)>, update: &mut Update) {
-        let mut new: Vec<_> = doubles.difference(&self.doubles).cloned().collect();
-        new.sort();
-        for (id, second) in new {
-            let Some(first) = self.in_force.get(&id).map(|f| f.path.clone()) else {
-                continue;
-            };
-            let problem = Problem::Duplicate {
-                id,
-                first,
-                second: second.clone(),
-            };
-            match update.files.iter_mut().find(|file| file.path == second) {
-                Some(file) => file.problems.push(problem),
-                None => update.files.push(FileReport {
-                    problems: vec![problem],
-                    ..FileReport::of(&second)
-                }),
-            }
-        }
-        // One that was given twice and is not any more, as its file is gone.
-        for (_, path) in self.doubles.difference(&doubles) {
-            let is_told = update.files.iter().any(|file| file.path == *path);
-            if !self.files.contains_key(path) && !is_told {
-                update.files.push(FileReport {
-                    removed: true,
-                    ..FileReport::of(path)
-                });
-            }
-        }
-        self.doubles = doubles;
-    }
-
-    /// Whether another file gave this rule already when it was last looked.
-    fn is_double(&self, id: &str, path: &Path) -> bool {
-        self.doubles.contains(&(id.to_owned(), path.to_owned()))
-    }
-
-    /// How long a rule stays in force that its file gives no more; none where it goes now.
-    fn stays_until(&self, id: &str, in_force: &InForce, now: Time) -> Option<Time> {
-        let at = self.leaving.get(id).copied();
-        let at = at.unwrap_or_else(|| now.after(self.removal_delay));
-        if now < at {
-            return Some(at);
-        }
-        let again = self.is_folder_gone(&in_force.path) || self.is_unread(&in_force.path);
-        again.then(|| now.after(AGAIN))
-    }
-
-    /// Whether the folder that was named, or the one of the file that was, is gone itself.
-    fn is_folder_gone(&self, path: &Path) -> bool {
-        let mut roots = self.roots.iter().filter(|root| path.starts_with(root));
-        !roots.any(|root| std::fs::metadata(sources::folder_of(root)).is_ok())
-    }
-
-    /// Whether there is a file at the path that was not read yet: it is being written, or what is there was just put there.
-    fn is_unread(&self, path: &Path) -> bool {
-        let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-        let Some(real) = is_file.then(|| std::fs::canonicalize(path).ok()).flatten() else {
-            return false;
-        };
-        match self.real.get(&real) {
-            // The same file under another path is no other file.
-            Some(known) => !self.files.contains_key(known),
-            None => true,
-        }
-    }
 }
 
 fn is_withheld(withheld: &HashMap<String, Withheld>, rule: &Rule) -> bool {
@@ -628,11 +373,4 @@ fn replaced(earlier: &mut HashMap<String, Vec<Arc<Rule>>>, before: &Arc<Rule>, n
     }
     let surplus = versions.len().saturating_sub(EARLIER);
     versions.drain(..surplus);
-}
-
-fn stem(path: &Path) -> String {
-    path.file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
 }
