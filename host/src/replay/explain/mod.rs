@@ -15,6 +15,7 @@ mod fact;
 mod pick;
 mod read;
 pub mod silence;
+mod tally;
 mod text;
 mod triggers;
 mod words;
