@@ -46,6 +46,10 @@ pub(super) fn outline(spots: &[Spot<'_>], evidence: &[usize]) -> Outline {
 }
 
 /// The outline of a kept trace with some of its spans marked, rows in tree preorder, and what `evidence` says of these.
+#[cfg_attr(
+    not(feature = "engine"),
+    expect(dead_code, reason = "only explanations ask, and they need the engine")
+)]
 pub(crate) fn outline_of(
     kept: &Kept,
     marked: &[u32],
