@@ -7,6 +7,7 @@
 //! ```
 
 mod beside;
+mod bounds;
 mod reload;
 mod stop;
 mod summary;
@@ -24,11 +25,10 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use crate::assemble::counters::Counters;
-use crate::assemble::limits::Limits;
 use crate::cli::Failure;
 use crate::cli::failure::note;
 use crate::config::{Config, SignalsTarget};
-use crate::engine::{BreakerLimits, Engine, EngineLimits, Rule};
+use crate::engine::{Engine, Rule};
 use crate::ingest::{
     self, Budget, Listeners, Listens, Router, Shutdown, Snapshot, Transport, Trigger,
 };
@@ -36,11 +36,10 @@ use crate::live::{Book, SaveReport};
 use crate::pipeline::Judge;
 use crate::pipeline::aftermath::Aftermath;
 use crate::pipeline::thread::{Ask, Clock, ShardThread, Shown};
-use crate::replay::bundle::keeper::{self, Bundles, Keeper};
-use crate::replay::bundle::shelf::Shelf;
-use crate::replay::ring::{Ring, RingLimits};
+use crate::replay::bundle::keeper::{Bundles, Keeper};
+use crate::replay::ring::Ring;
 use crate::replay::trial::Trial;
-use crate::rules::{Published, dsl};
+use crate::rules::Published;
 use crate::signal::judge::Unfinished;
 use crate::sinks::format::Format;
 use crate::sinks::recent::Recent;
@@ -48,6 +47,8 @@ use crate::sinks::text::counted;
 use crate::sinks::{self, Sink, Target};
 
 use beside::{Beside, Bound, Seen};
+use bounds::{bundles, ring};
+pub use bounds::{engine, limits};
 use reload::{Reload, Reloading};
 pub use stop::Signals;
 pub use watched::Watched;
@@ -408,45 +409,6 @@ fn reload(live: &Live, watched: Watched, opened: Receiver<()>) -> std::io::Resul
     .start(watched.watch)
 }
 
-/// The engine of a host.
-pub fn engine(config: &Config) -> Result<Arc<Engine>, Failure> {
-    let engine = Engine::new(engine_limits(config));
-    engine.map(Arc::new).map_err(|error| {
-        Failure::of(&error)
-            .help("is memory or address space limited (`ulimit -v`)? fewer `--workers` take less")
-    })
-}
-
-/// What keeps calls that faulted, where there is a folder for them.
-fn bundles(config: &Config, engine: &Engine) -> Result<(Option<Bundles>, Option<Keeper>), Failure> {
-    let Some(folder) = &config.bundles else {
-        return Ok((None, None));
-    };
-    let failed = |error: std::io::Error| {
-        Failure::new(format!(
-            "can't keep bundles in {}: {error}",
-            folder.display()
-        ))
-        .help("check the path and its permissions, or leave `bundles` out")
-    };
-    let shelf = Shelf::open(folder, config.bundles_most, config.bundles_bytes as u64);
-    let shelf = shelf.map_err(failed)?;
-    let limits = engine.limits().clone();
-    let (bundles, keeper) = keeper::start(shelf, limits, &dsl::compile).map_err(failed)?;
-    Ok((Some(bundles), Some(keeper)))
-}
-
-/// An empty ring of a host.
-fn ring(config: &Config) -> Arc<Ring> {
-    let limits = RingLimits {
-        memory: config.ring_memory,
-        signalled: config.ring_signalled,
-        turnover: config.ring_turnover,
-        operations: config.ring_operations,
-    };
-    Arc::new(Ring::new(&limits, config.workers))
-}
-
 fn listen(
     runtime: &Runtime,
     listens: Listens,
@@ -463,47 +425,4 @@ fn listen(
 
 fn address(listener: Option<&TcpListener>) -> Option<SocketAddr> {
     listener.and_then(|listener| listener.local_addr().ok())
-}
-
-/// The bounds of one shard.
-pub fn limits(config: &Config) -> Limits {
-    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    Limits {
-        settle: config.settle,
-        idle: config.idle,
-        max_age: config.max_age,
-        trace_spans: count(config.span_cap),
-        trace_bytes: config.byte_cap as u64,
-        memory_bytes: (config.memory / config.workers.max(1)) as u64,
-        remember: config.decided_for,
-        remember_traces: count(config.decided_traces),
-        batch_spans: count(config.batch_spans),
-        batch_bytes: config.batch_bytes as u64,
-        dead_bytes: config.dead_bytes as u64,
-    }
-}
-
-fn engine_limits(config: &Config) -> EngineLimits {
-    let limits = EngineLimits::for_workers(config.workers);
-    EngineLimits {
-        warm_instances: config.warm_instances.unwrap_or(limits.warm_instances),
-        workers: config.workers,
-        deadline: config.rule_deadline,
-        memory_bytes: config.rule_memory,
-        keep_bytes: config.rule_keep,
-        stack_bytes: config.rule_stack,
-        table_elements: config.rule_table,
-        call_bytes: config.rule_call,
-        trace_bytes: config.rule_trace,
-        result_bytes: config.rule_result,
-        findings: config.rule_findings,
-        component_bytes: config.rule_component,
-        compile: config.rule_compile,
-        breaker: BreakerLimits {
-            faults: u32::try_from(config.breaker_faults).unwrap_or(u32::MAX),
-            window: config.breaker_window,
-            back_off: config.breaker_back_off,
-            longest_back_off: config.breaker_longest,
-        },
-    }
 }
