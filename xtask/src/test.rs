@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use crate::clients;
 use crate::run::{Failure, answers, cargo, run};
+use crate::{clients, fuzz};
 
-/// Everything: lints, unit and corpus tests, and the tests with real OpenTelemetry clients.
+/// Everything: lints, unit and corpus tests, the tests with real OpenTelemetry clients, and a minute of fuzzing each target.
 pub(crate) fn test() -> Result<(), Failure> {
     targets()?;
     check()?;
@@ -14,7 +14,7 @@ pub(crate) fn test() -> Result<(), Failure> {
     clients.announce(&mut command);
     run(&mut command)?;
     clients.report();
-    Ok(())
+    fuzz::fuzz(&[])
 }
 
 /// Formatting, lints and docs. A missing component is an error under CI and a sentence elsewhere.
