@@ -215,6 +215,9 @@ fn with_attributes(trace: u128, attributes: Vec<KeyValue>) -> Vec<Span> {
 #[test]
 fn a_flood_of_ids_pushes_the_oldest_out_and_memory_stays() {
     const MEMORY: u64 = 8 << 20;
+    // A worker tells its gauges after a batch. Evicted spans that were just let go count as dead then, if others of their
+    // request are open, until the next look; as the oldest go first, that is true of one request.
+    const REQUEST: u64 = 64 << 10;
     const IN_FLIGHT: u64 = 3 << 20;
     let mut host = Host::start(&[
         "--workers",
@@ -240,7 +243,7 @@ fn a_flood_of_ids_pushes_the_oldest_out_and_memory_stays() {
         host.send(spans.collect());
         if batch % 20 == 19 {
             let memory = host.metric("betrace_assembly_memory_bytes");
-            assert!(memory <= MEMORY, "{memory}");
+            assert!(memory <= MEMORY + REQUEST, "{memory}");
             assert!(host.metric("betrace_in_flight_bytes") <= IN_FLIGHT);
             host.serves();
         }
