@@ -13,10 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use betrace::app::{Host, Source, Watched};
+use betrace::app::{self, Host, Source, Watched};
 use betrace::assemble::trace::{Completion, Trace};
 use betrace::config::Config;
-use betrace::engine::{Engine, EngineLimits};
 use betrace::live::SaveReport;
 use betrace::load::client::{Client, Target};
 use betrace::load::retry::Answer;
@@ -131,7 +130,7 @@ impl Desk {
             settle: Duration::from_millis(500),
             ..Config::default()
         };
-        let engine = Arc::new(Engine::new(EngineLimits::for_workers(1)).expect("limits"));
+        let engine = app::engine(&config).expect("an engine");
         let watched = Watched::open(&config, &engine).expect("rules load");
         assert_eq!(watched.library.rules().len(), rules);
         let stream = Stream::new("nowhere", Format::Json, Box::new(std::io::sink()));

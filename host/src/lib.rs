@@ -22,6 +22,8 @@ pub mod load;
 pub mod otlp;
 #[cfg(feature = "engine")]
 pub mod pipeline;
+#[cfg(feature = "engine")]
+mod priority;
 pub mod replay;
 #[cfg(feature = "engine")]
 pub mod rules;

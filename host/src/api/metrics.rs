@@ -80,6 +80,14 @@ families! {
     RULE_SECONDS: Counter "betrace_rule_cpu_seconds_total" ["rule"] "CPU time of a rule's calls.";
     RULE_INSTANCES: Counter "betrace_rule_instances_total" ["rule"] "Instances made of a rule.";
     RULE_QUARANTINED: Gauge "betrace_rule_quarantined" ["rule"] "1 while a rule is not asked, as it kept faulting; else 0.";
+    OPTIMISED: Counter "betrace_rules_optimised_total" ["outcome"] "Rules whose machine code was replaced by optimised code in the background: done, failed (the rule goes on with the code that it has).";
+    OPTIMISE_WAITING: Gauge "betrace_rules_optimise_waiting" [] "Rules that run on code that is not optimised yet.";
+    OPTIMISE_SECONDS: Counter "betrace_rules_optimise_seconds_total" [] "Time that optimising took in the background.";
+    CODE_LOOKUPS: Counter "betrace_code_cache_lookups_total" ["outcome"] "Rules looked for in the folder of machine code (see `code-cache`): hit, miss, damaged (the entry was not what had been written, and was removed).";
+    CODE_WRITTEN: Counter "betrace_code_cache_written_total" [] "Entries written there.";
+    CODE_FAILED: Counter "betrace_code_cache_failures_total" [] "Entries that could not be read or written.";
+    CODE_EVICTED: Counter "betrace_code_cache_evicted_total" [] "Entries that went for newer ones.";
+    CODE_BYTES: Gauge "betrace_code_cache_bytes" [] "Bytes of the entries that are there.";
     BUNDLES: Counter "betrace_fault_bundles_total" ["outcome"] "Faults that could be kept as bundles: written, recent (the rule had one within a minute), queue_full, too_large, failed.";
     BUNDLES_REMOVED: Counter "betrace_fault_bundles_removed_total" [] "Bundles removed for newer ones.";
     SIGNALS: Counter "betrace_rule_signals_total" ["rule", "severity", "certainty"] "Signals of a rule, by the severity that it had then.";
@@ -131,6 +139,7 @@ fn write(state: &State) -> String {
     assembly(state, &mut text);
     rules(state, &mut text);
     each_rule(state, &mut text);
+    code(state, &mut text);
     signals(state, &mut text);
     ring(state, &mut text);
     own_spans(state, &mut text);
@@ -343,6 +352,27 @@ fn signals(state: &State, text: &mut Exposition) {
     text.family(&RECENT).count(&[], recent.held);
     text.family(&RECENT_BYTES).count(&[], recent.bytes);
     text.family(&RECENT_FORGOTTEN).count(&[], recent.forgotten);
+}
+
+fn code(state: &State, text: &mut Exposition) {
+    let optimiser = state.engine.optimiser().unwrap_or_default();
+    let mut outcomes = text.family(&OPTIMISED);
+    outcomes.count(&["done"], optimiser.optimised);
+    outcomes.count(&["failed"], optimiser.failed);
+    text.family(&OPTIMISE_WAITING)
+        .count(&[], optimiser.waiting);
+    text.family(&OPTIMISE_SECONDS)
+        .sample(&[], optimiser.nanoseconds as f64 / 1e9);
+    let cache = state.engine.cache();
+    let cache = cache.map_or_else(Default::default, |cache| cache.counts());
+    let mut lookups = text.family(&CODE_LOOKUPS);
+    lookups.count(&["hit"], cache.hits);
+    lookups.count(&["miss"], cache.misses);
+    lookups.count(&["damaged"], cache.damaged);
+    text.family(&CODE_WRITTEN).count(&[], cache.written);
+    text.family(&CODE_FAILED).count(&[], cache.failed);
+    text.family(&CODE_EVICTED).count(&[], cache.evicted);
+    text.family(&CODE_BYTES).count(&[], cache.bytes);
 }
 
 fn ring(state: &State, text: &mut Exposition) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::assemble::limits::Limits;
 use crate::cli::Failure;
 use crate::config::Config;
-use crate::engine::{BreakerLimits, Engine, EngineLimits};
+use crate::engine::code::cache::Cache;
+use crate::engine::{BreakerLimits, CodeSettings, Engine, EngineLimits};
 use crate::replay::bundle::keeper::{self, Bundles, Keeper};
 use crate::replay::bundle::shelf::Shelf;
 use crate::replay::ring::{Ring, RingLimits};
@@ -13,7 +14,14 @@ use crate::rules::dsl;
 
 /// The engine of a host.
 pub fn engine(config: &Config) -> Result<Arc<Engine>, Failure> {
-    let engine = Engine::new(engine_limits(config));
+    let cache = config.code_cache.as_deref();
+    let cache = cache.map(|folder| Cache::open(folder, config.code_cache_size as u64));
+    let cache = cache.transpose().map_err(|error| Failure::of(&error))?;
+    let code = CodeSettings {
+        tiers: true,
+        cache: cache.map(Arc::new),
+    };
+    let engine = Engine::with_code(engine_limits(config), code);
     engine.map(Arc::new).map_err(|error| {
         Failure::of(&error)
             .help("is memory or address space limited (`ulimit -v`)? fewer `--workers` take less")

@@ -137,6 +137,7 @@ fn built_in(engine: &Engine) -> Result<Vec<Arc<Rule>>, Failure> {
         for rule in compiled.rules {
             let rule =
                 Rule::load(engine, &rule.component, name).map_err(|error| Failure::of(&error))?;
+            rule.optimise(engine);
             rules.push(Arc::new(rule));
         }
     }

@@ -428,6 +428,23 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         Group::Rules,
+        "code-cache",
+        Kind::Folder,
+        "off",
+        "a folder for the machine code of rules, so that the next start need not compile them; only the host's user may be able to write there, as what is in it is executed",
+    ),
+    setting(
+        Group::Rules,
+        "code-cache-size",
+        Kind::Size {
+            least: MIB,
+            most: TIB,
+        },
+        "1GiB",
+        "of the folder of machine code, some 30 KB a rule and version; past it what was used longest ago goes",
+    ),
+    setting(
+        Group::Rules,
         "breaker-faults",
         Kind::Count {
             least: 1,

@@ -68,6 +68,9 @@ pub struct Config {
     pub rule_findings: usize,
     pub rule_component: usize,
     pub rule_compile: Duration,
+    /// None: machine code is not kept.
+    pub code_cache: Option<PathBuf>,
+    pub code_cache_size: usize,
     pub breaker_faults: usize,
     pub breaker_window: Duration,
     pub breaker_back_off: Duration,
@@ -284,6 +287,8 @@ impl Reader<'_> {
             rule_findings: self.number("rule-findings"),
             rule_component: self.number("rule-component"),
             rule_compile: self.duration("rule-compile"),
+            code_cache: self.folder("code-cache"),
+            code_cache_size: self.number("code-cache-size"),
             breaker_faults: self.number("breaker-faults"),
             breaker_window: self.duration("breaker-window"),
             breaker_back_off: self.duration("breaker-back-off"),

@@ -157,8 +157,10 @@ impl Explainer {
             origin: origin(),
             reason,
         };
-        let (_, component) = rule::component(engine, bytes, origin)?;
-        let pre = engine
+        let compiler = engine.compiler();
+        let (_, built) = rule::component(engine, bytes, origin, |bytes| compiler.quick(bytes))?;
+        let component = built.component;
+        let pre = compiler
             .linker()
             .instantiate_pre(&component)
             .map_err(|error| world(format!("{error:#}")))?;

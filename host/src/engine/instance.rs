@@ -2,13 +2,14 @@
 //!
 //! After any error the instance is to be dropped: wasm was left in the middle of a call.
 
-use wasmtime::component::InstancePre;
+use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{
     PoolConcurrencyLimitError, ResourceLimiter, Store, StoreContextMut, Trap, UpdateDeadline,
 };
 
 use super::bindings::exports::betrace::rule::types::{Batch, Finding, Manifest};
 use super::bindings::{BatchRule, BatchRulePre};
+use super::code::{Code, Compiled};
 use super::deadline::Deadline;
 use super::fault::{Fault, FaultKind};
 use super::runtime::Engine;
@@ -30,6 +31,8 @@ pub(super) struct Instance {
     started_bytes: usize,
     /// Calls of `evaluate` so far.
     calls: u64,
+    /// Whether its code is.
+    is_optimised: bool,
 }
 
 /// Why there is no instance.
@@ -40,9 +43,10 @@ pub(super) enum StartError {
 }
 
 impl Instance {
-    pub(super) fn start(engine: &Engine, rule: &BatchRulePre<State>) -> Result<Self, StartError> {
+    pub(super) fn start(engine: &Engine, code: &Compiled) -> Result<Self, StartError> {
         let mut store = store(engine);
-        let exports = rule
+        let exports = code
+            .pre
             .instantiate(&mut store)
             .map_err(|error| not_started(&store, error))?;
         let started_bytes = store.data().memory_bytes;
@@ -51,6 +55,7 @@ impl Instance {
             exports,
             started_bytes,
             calls: 0,
+            is_optimised: code.is_optimised,
         })
     }
 
@@ -83,6 +88,11 @@ impl Instance {
     /// Calls of `evaluate` so far, with the one that runs or has failed.
     pub(super) fn calls(&self) -> u64 {
         self.calls
+    }
+
+    /// Whether it runs the code that the rule has now.
+    pub(super) fn is_of(&self, code: &Code) -> bool {
+        self.is_optimised == code.is_optimised()
     }
 
     /// Bytes that its memory has grown by since it started.
@@ -122,10 +132,10 @@ pub(super) fn not_started(store: &Store<State>, error: wasmtime::Error) -> Start
 
 /// Whether a component can be instantiated at all; tells what of its imports is missing.
 pub(super) fn prepare(
-    engine: &Engine,
-    component: &wasmtime::component::Component,
+    linker: &Linker<State>,
+    component: &Component,
 ) -> wasmtime::Result<BatchRulePre<State>> {
-    let instance: InstancePre<State> = engine.linker().instantiate_pre(component)?;
+    let instance: InstancePre<State> = linker.instantiate_pre(component)?;
     BatchRulePre::new(instance)
 }
 

@@ -9,6 +9,7 @@
 mod bindings;
 pub mod breaker;
 pub mod candidates;
+pub mod code;
 pub mod counters;
 mod deadline;
 mod effort;
@@ -32,6 +33,7 @@ mod waits;
 mod warm;
 pub mod worker;
 
+pub use code::CodeSettings;
 pub use breaker::{Breaker, BreakerLimits, Quarantine};
 pub use counters::{Counters, Counts};
 pub use explain::Explainer;

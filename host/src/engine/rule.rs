@@ -13,12 +13,12 @@ use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 use wit_component::ComponentEncoder;
 
-use super::bindings::BatchRulePre;
 use super::breaker::Breaker;
+use super::code::{Built, Code, Compiled};
 use super::counters::{Counters, Counts};
 use super::effort::effort;
 use super::fault::Fault;
-use super::instance::{self, Instance, StartError, State};
+use super::instance::{self, Instance, StartError};
 use super::layout::Layout;
 use super::manifest::{Manifest, ManifestError};
 use super::names::{self, FunctionName};
@@ -42,8 +42,8 @@ pub struct Rule {
     bytes: Option<Arc<[u8]>>,
     names: Box<[FunctionName]>,
     layout: Layout,
-    component: Component,
-    pre: BatchRulePre<State>,
+    /// Shared by all that are made of it: what is optimised once is so for all.
+    code: Arc<Code>,
     /// Shared with the versions before, so that what is counted of a rule never falls.
     counters: Arc<Counters>,
     /// Of this version, wherever it is in force.
@@ -133,13 +133,20 @@ impl Rule {
     ) -> Result<Self, LoadError> {
         let path = origin.as_ref();
         let origin = || path.display().to_string();
-        let (bytes, component) = component(engine, bytes, origin)?;
-        let pre = instance::prepare(engine, &component).map_err(|error| LoadError::World {
+        let compiler = engine.compiler();
+        let (bytes, built) = component(engine, bytes, origin, |bytes| compiler.rule(bytes))?;
+        let (component, is_optimised) = (built.component, built.is_optimised);
+        let pre = instance::prepare(compiler.linker(), &component).map_err(|error| LoadError::World {
             origin: origin(),
             reason: format!("{error:#}"),
         })?;
+        let compiled = Compiled {
+            component,
+            pre,
+            is_optimised,
+        };
         // Thrown away after one call: what a rule does in `describe` can't reach what it sees later.
-        let mut instance = Instance::start(engine, &pre).map_err(|error| match error {
+        let mut instance = Instance::start(engine, &compiled).map_err(|error| match error {
             StartError::Fault(fault) => LoadError::Start {
                 origin: origin(),
                 fault,
@@ -167,8 +174,7 @@ impl Rule {
             component_bytes: bytes.len(),
             bytes: Some(bytes.as_ref().into()),
             names: names::read(&bytes),
-            component,
-            pre,
+            code: Arc::new(Code::new(compiled, &bytes)),
             counters: Arc::default(),
             breaker: Arc::default(),
             source: None,
@@ -240,12 +246,26 @@ impl Rule {
         self.component_bytes
     }
 
-    pub(super) fn component(&self) -> &Component {
-        &self.component
+    pub(super) fn component(&self) -> Component {
+        self.code.current().component.clone()
     }
 
-    pub(super) fn instance(self: &Arc<Self>, engine: &Engine) -> Result<Instance, StartError> {
-        Instance::start(engine, &self.pre)
+    /// Whether it runs optimised code.
+    pub fn is_optimised(&self) -> bool {
+        self.code.is_optimised()
+    }
+
+    /// Has it run optimised code some time, where the engine loads rules without.
+    pub fn optimise(&self, engine: &Engine) {
+        engine.compiler().optimise(&self.code);
+    }
+
+    pub(super) fn code(&self) -> &Code {
+        &self.code
+    }
+
+    pub(super) fn instance(&self, engine: &Engine) -> Result<Instance, StartError> {
+        Instance::start(engine, &self.code.current())
     }
 }
 
@@ -259,12 +279,13 @@ impl fmt::Debug for Rule {
     }
 }
 
-/// The component of these bytes, which imports nothing.
+/// The component of these bytes, which imports nothing, as `compile` gives its code.
 pub(super) fn component<'a>(
     engine: &Engine,
     bytes: &'a [u8],
     origin: impl Fn() -> String,
-) -> Result<(Cow<'a, [u8]>, Component), LoadError> {
+    compile: impl FnOnce(&[u8]) -> wasmtime::Result<Built>,
+) -> Result<(Cow<'a, [u8]>, Built), LoadError> {
     let most = engine.limits().component_bytes;
     if bytes.len() > most {
         return Err(LoadError::TooLarge {
@@ -275,18 +296,18 @@ pub(super) fn component<'a>(
     }
     let bytes = component_bytes(bytes, &origin)?;
     check_effort(&bytes, engine.limits().compile, &origin)?;
-    let component = Component::new(engine.wasm(), &bytes).map_err(|error| LoadError::Compile {
+    let built = compile(&bytes).map_err(|error| LoadError::Compile {
         origin: origin(),
         reason: format!("{error:#}"),
     })?;
-    let imports = imports(engine, &component);
+    let imports = imports(engine, &built.component);
     if !imports.is_empty() {
         return Err(LoadError::Imports {
             origin: origin(),
             imports,
         });
     }
-    Ok((bytes, component))
+    Ok((bytes, built))
 }
 
 /// Refuses what could take too long to compile, before anything is compiled.

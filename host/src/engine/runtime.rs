@@ -1,17 +1,18 @@
 //! The engine: wasmtime configured for many small, untrusted rules, and the thread that ticks their deadlines.
 //!
-//! One engine a process. Instances come from its pool, whose size is fixed here: a slot of 16 MiB of address space each
+//! One engine a process, which compiles too. Instances come from its pool, whose size is fixed here: a slot of 16 MiB of address space each
 //! instead of wasmtime's 4 GiB, and bounds checked by code instead of by 4 GiB of unmapped pages.
 
 use std::io;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
-use wasmtime::component::Linker;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::code::cache::Cache;
+use super::code::{CodeSettings, Compiler, OptimiserCounts};
 use super::deadline::Clock;
-use super::instance::State;
 use super::limits::{self, EngineLimits, LimitsError};
 
 /// The release of wasmtime that rules run on. What it says and traps on may change with it.
@@ -20,8 +21,7 @@ pub const WASMTIME: &str = "48.0.8";
 /// Compiles and runs rules within its limits.
 pub struct Engine {
     wasm: wasmtime::Engine,
-    /// Empty: a rule imports nothing.
-    linker: Linker<State>,
+    compiler: Arc<Compiler>,
     limits: EngineLimits,
     clock: Clock,
     _ticker: Ticker,
@@ -45,17 +45,27 @@ pub enum EngineError {
 }
 
 impl Engine {
+    /// An engine whose rules are optimised when they are loaded.
     pub fn new(limits: EngineLimits) -> Result<Self, EngineError> {
+        Self::with_code(limits, CodeSettings::default())
+    }
+
+    /// An engine that gets its machine code as `code` says.
+    pub fn with_code(limits: EngineLimits, code: CodeSettings) -> Result<Self, EngineError> {
         limits.validate()?;
-        let wasm =
-            wasmtime::Engine::new(&configure(&limits)).map_err(|error| EngineError::Wasm {
-                instances: limits.instances(),
-                memory_bytes: limits.memory_bytes,
-                reason: format!("{error:#}"),
-            })?;
+        let mut config = configure(&limits);
+        // In the background one thread is enough, which gives way; wasmtime's own threads would not.
+        config.parallel_compilation(!code.tiers);
+        let refused = |error: wasmtime::Error| EngineError::Wasm {
+            instances: limits.instances(),
+            memory_bytes: limits.memory_bytes,
+            reason: format!("{error:#}"),
+        };
+        let wasm = wasmtime::Engine::new(&config).map_err(refused)?;
+        let compiler = Compiler::new(&wasm, config, code).map_err(refused)?;
         let ticker = Ticker::start(&wasm).map_err(EngineError::Ticker)?;
         Ok(Self {
-            linker: Linker::new(&wasm),
+            compiler: Arc::new(compiler),
             wasm,
             limits,
             clock: Clock::new(),
@@ -71,8 +81,23 @@ impl Engine {
         &self.wasm
     }
 
-    pub(super) fn linker(&self) -> &Linker<State> {
-        &self.linker
+    pub(super) fn compiler(&self) -> &Arc<Compiler> {
+        &self.compiler
+    }
+
+    /// Where machine code is kept from one run to the next.
+    pub fn cache(&self) -> Option<&Arc<Cache>> {
+        self.compiler.cache()
+    }
+
+    /// Returns when every rule that is to be optimised is: benches and tests want to know what they measure.
+    pub fn wait_until_optimised(&self) {
+        self.compiler.wait();
+    }
+
+    /// What was optimised in the background; none where loading waits for the optimiser.
+    pub fn optimiser(&self) -> Option<OptimiserCounts> {
+        self.compiler.optimiser()
     }
 
     pub(super) fn clock(&self) -> Clock {

@@ -288,7 +288,10 @@ impl Worker {
     }
 
     fn instance(&mut self, rule: &Arc<Rule>, tally: &Tally<'_>) -> Result<Instance, Stop> {
-        if let Some(instance) = self.warm.take(rule.key()) {
+        // One of code that has been replaced by better code goes.
+        if let Some(instance) = self.warm.take(rule.key())
+            && instance.is_of(rule.code())
+        {
             return Ok(instance);
         }
         self.warm.make_room();

@@ -23,6 +23,7 @@ use super::verdict::Verdict;
 use crate::columns::batch::Columns;
 use crate::engine::limits::{ATTEMPT_INSTANCES, TRIER_INSTANCES, TRIERS};
 use crate::engine::{Engine, Rule};
+use crate::priority::give_way;
 use crate::rules::update::Change;
 pub use count::SIDE_IDS;
 use desk::{Desk, Share};
@@ -35,10 +36,6 @@ const KEPT_COLUMNS: usize = 64;
 /// What a person would wait for a verdict; a trial of a thousand traces takes milliseconds.
 const TIME: Duration = Duration::from_secs(30);
 
-/// How much a thread of a trial gives way to others: it gets a tenth of the time of one that judges live traffic, and so
-/// still ends where all cores are busy.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
 
 /// The bounds of a trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,12 +177,6 @@ fn run(desks: &mut [Desk], work: &Work<'_>) -> Vec<Option<Share>> {
     shares
 }
 
-/// Lets others go before this thread. Elsewhere than on Linux, that would hold for the whole process.
-fn give_way() {
-    // Where it can't be had, the trial takes its turn like others.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(NICE);
-}
 
 #[cfg(test)]
 mod tests {

@@ -339,6 +339,8 @@ impl Loading<'_> {
         let rule = Arc::new(Rule::load(self.engine, bytes, path)?);
         probe::probe(self.engine, &rule)?;
         let before = (self.before)(&rule.id);
+        // All that are in force of this component share its code.
+        rule.optimise(self.engine);
         Ok(Arc::new(rule.in_force(before.as_deref(), source)))
     }
 }
