@@ -145,7 +145,13 @@ fn the_next_start_compiles_nothing() {
     };
     assert_eq!(looked(first.counts()), (0, 1, 0));
     assert_eq!((first.counts().written, first.counts().entries), (1, 1));
-    let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    let mode = |path: &Path| {
+        fs::metadata(path)
+            .expect("it is there")
+            .permissions()
+            .mode()
+            & 0o777
+    };
     assert_eq!(mode(&folder), 0o700);
     assert_eq!(mode(&entries(&folder)[0]), 0o600);
 
@@ -194,12 +200,24 @@ fn a_damaged_entry_is_never_run_and_compiled_again() {
     let good = fs::read(&path).expect("an entry");
     let mut damages: Vec<(String, Vec<u8>)> = Vec::new();
     let header = 72;
-    for at in (0..header).step_by(5).chain((header..good.len()).step_by(499)) {
+    for at in (0..header)
+        .step_by(5)
+        .chain((header..good.len()).step_by(499))
+    {
         let mut bytes = good.clone();
         bytes[at] ^= 0x10;
         damages.push((format!("byte {at}"), bytes));
     }
-    for len in [0, 1, 8, header - 1, header, header + 1, good.len() / 2, good.len() - 1] {
+    for len in [
+        0,
+        1,
+        8,
+        header - 1,
+        header,
+        header + 1,
+        good.len() / 2,
+        good.len() - 1,
+    ] {
         damages.push((format!("cut at {len}"), good[..len].to_vec()));
     }
     damages.push(("longer".into(), [&good[..], b"\0"].concat()));
@@ -281,7 +299,10 @@ fn past_its_size_what_was_used_longest_ago_goes() {
     // A smaller bound is kept from the start on, by the order of use of the run before.
     drop((engine, kept));
     let kept = Cache::open(folder.path(), size * 3 / 2).expect("own");
-    assert_eq!((kept.counts().entries, entries(folder.path()).len()), (1, 1));
+    assert_eq!(
+        (kept.counts().entries, entries(folder.path()).len()),
+        (1, 1)
+    );
 }
 
 #[test]

@@ -72,6 +72,10 @@ pub fn core_module(plan: &Plan) -> Result<Vec<u8>, EmitError> {
 
 /// The component that explains a rule.
 pub fn explanation(of: &Explanation) -> Result<Vec<u8>, EmitError> {
+    component::wrap(&explanation_module(of)?, World::ExplainRule)
+}
+
+fn explanation_module(of: &Explanation) -> Result<Vec<u8>, EmitError> {
     let mut module = module::Module::default();
     let manifest = manifest::place(&of.plan.manifest, &mut module)?;
     let parts = explain::place(&of.parts, &mut module)?;
@@ -82,7 +86,7 @@ pub fn explanation(of: &Explanation) -> Result<Vec<u8>, EmitError> {
     emitter.predicates(&of.predicates);
     emitter.sets();
     emitter.explain(&of.parts, parts);
-    component::wrap(&emitter.finish(), World::ExplainRule)
+    Ok(emitter.finish())
 }
 
 /// What emission knows of the module so far.

@@ -359,8 +359,7 @@ fn code(state: &State, text: &mut Exposition) {
     let mut outcomes = text.family(&OPTIMISED);
     outcomes.count(&["done"], optimiser.optimised);
     outcomes.count(&["failed"], optimiser.failed);
-    text.family(&OPTIMISE_WAITING)
-        .count(&[], optimiser.waiting);
+    text.family(&OPTIMISE_WAITING).count(&[], optimiser.waiting);
     text.family(&OPTIMISE_SECONDS)
         .sample(&[], optimiser.nanoseconds as f64 / 1e9);
     let cache = state.engine.cache();

@@ -519,7 +519,7 @@ pub const SETTINGS: &[Setting] = &[
             most: 12_288,
         },
         "auto",
-        "instances that one worker keeps between calls; `auto` is 4096, or the worker's share of 12288",
+        "instances that one worker keeps between calls; `auto` is the worker's share of 12288",
     ),
     setting(
         Group::Live,

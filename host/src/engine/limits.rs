@@ -50,11 +50,10 @@ pub const COMPONENT_BYTES: usize = 32 << 20;
 /// estimated at a minute and takes a tenth of that.
 pub const COMPILE: Duration = Duration::from_secs(120);
 
-/// Warm instances of one worker; past it, the least recently used goes. 20 to 45 KB resident each: at most 180 MB.
-pub const WARM_INSTANCES: usize = 4_096;
-
-/// Warm instances of all workers together. A slot in use is 2 memory mappings, the code of a rule another 2, and Linux
-/// allows a process 65,530 (`vm.max_map_count`): this leaves room for 20,000 rules.
+/// Warm instances of all workers together; past its share of them, a worker's least recently used goes. To make one takes three
+/// times as long as to call one that is cold in the caches, so a single worker may have them all. 10 KB resident each for a
+/// compiled rule, up to 45 KB for one with a runtime in it: 120 to 550 MB. A slot in use is 2 memory mappings, the code of a rule
+/// another 2, and Linux allows a process 65,530 (`vm.max_map_count`): this leaves room for 20,000 rules.
 pub const WARM_INSTANCES_TOTAL: usize = 12_288;
 
 /// Threads that load rules at a time; each has one instance, to ask a rule for its manifest and to try it.
@@ -137,7 +136,7 @@ impl EngineLimits {
     pub fn for_workers(workers: usize) -> Self {
         Self {
             workers,
-            warm_instances: (WARM_INSTANCES_TOTAL / workers.max(1)).clamp(1, WARM_INSTANCES),
+            warm_instances: (WARM_INSTANCES_TOTAL / workers.max(1)).max(1),
             deadline: DEADLINE,
             memory_bytes: MEMORY_BYTES,
             keep_bytes: KEEP_BYTES,

@@ -33,8 +33,8 @@ mod waits;
 mod warm;
 pub mod worker;
 
-pub use code::CodeSettings;
 pub use breaker::{Breaker, BreakerLimits, Quarantine};
+pub use code::CodeSettings;
 pub use counters::{Counters, Counts};
 pub use explain::Explainer;
 pub use fault::FaultKind;

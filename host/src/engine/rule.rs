@@ -136,10 +136,11 @@ impl Rule {
         let compiler = engine.compiler();
         let (bytes, built) = component(engine, bytes, origin, |bytes| compiler.rule(bytes))?;
         let (component, is_optimised) = (built.component, built.is_optimised);
-        let pre = instance::prepare(compiler.linker(), &component).map_err(|error| LoadError::World {
-            origin: origin(),
-            reason: format!("{error:#}"),
-        })?;
+        let pre =
+            instance::prepare(compiler.linker(), &component).map_err(|error| LoadError::World {
+                origin: origin(),
+                reason: format!("{error:#}"),
+            })?;
         let compiled = Compiled {
             component,
             pre,

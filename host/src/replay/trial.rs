@@ -36,7 +36,6 @@ const KEPT_COLUMNS: usize = 64;
 /// What a person would wait for a verdict; a trial of a thousand traces takes milliseconds.
 const TIME: Duration = Duration::from_secs(30);
 
-
 /// The bounds of a trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrialLimits {
@@ -176,7 +175,6 @@ fn run(desks: &mut [Desk], work: &Work<'_>) -> Vec<Option<Share>> {
     }
     shares
 }
-
 
 #[cfg(test)]
 mod tests {

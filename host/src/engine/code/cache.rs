@@ -110,11 +110,16 @@ impl Cache {
             source,
         };
         // Only the last part is for this host alone; those above it are as others find them useful.
-        if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
+        if let Some(above) = folder
+            .parent()
+            .filter(|above| !above.as_os_str().is_empty())
+        {
             fs::create_dir_all(above).map_err(failed)?;
         }
         match DirBuilder::new().mode(0o700).create(folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(failed(error));
+            }
             _ => {}
         }
         let metadata = fs::metadata(folder).map_err(failed)?;
