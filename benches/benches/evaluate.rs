@@ -8,8 +8,9 @@ mod guests;
 
 use std::sync::Arc;
 
-use betrace::columns::projection::Intrinsic;
-use betrace::engine::{EngineLimits, Rule, RuleSet, Worker};
+use betrace::columns::batch::{Column, Columns, tag};
+use betrace::columns::projection::{Intrinsic, Source};
+use betrace::engine::{Engine, EngineLimits, Rule, RuleSet, Worker};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use guests::{Describe, On, Reads, Span, columns, engine_with, load, span};
@@ -68,6 +69,102 @@ fn rules_of_which_a_trace_touches_ten(bencher: Bencher<'_, '_>, rules: usize) {
         })
         .collect();
     measure(bencher, Worker::new(engine), rules);
+}
+
+/// Traces of 100 spans, 32 a batch, to a rule of a name and one comparison: what compiled rules cost a span, and what the same
+/// loop over the same columns costs in Rust.
+#[divan::bench]
+fn a_compiled_rule_over_long_traces(bencher: Bencher<'_, '_>) {
+    let engine = engine_with(EngineLimits::for_workers(1));
+    let set = RuleSet::new(1, vec![compiled(&engine)]);
+    let (columns, traces) = columns(&set, &long_traces());
+    let mut worker = Worker::new(engine);
+    let mut findings = Vec::new();
+    bencher
+        .counter(ItemsCount::new(LONG_TRACES * LONG_SPANS))
+        .bench_local(|| {
+            findings.clear();
+            worker.evaluate(&set, &columns, &traces, &mut findings);
+            findings.len()
+        });
+    assert_eq!(findings.len(), LONG_TRACES / 4);
+}
+
+#[divan::bench]
+fn the_same_in_rust(bencher: Bencher<'_, '_>) {
+    let engine = engine_with(EngineLimits::for_workers(1));
+    let set = RuleSet::new(1, vec![compiled(&engine)]);
+    let (columns, traces) = columns(&set, &long_traces());
+    let name = set.projection.constants.symbol(b"shop.step_7");
+    let name = name.expect("the rule has it");
+    let mut findings: Vec<(usize, Vec<usize>)> = Vec::new();
+    bencher
+        .counter(ItemsCount::new(LONG_TRACES * LONG_SPANS))
+        .bench_local(|| {
+            findings.clear();
+            in_rust(&set, &columns, traces.len(), name, &mut findings);
+            findings.len()
+        });
+    assert_eq!(findings.len(), LONG_TRACES / 4);
+}
+
+const LONG_TRACES: usize = 32;
+const LONG_SPANS: usize = 100;
+
+fn compiled(engine: &Engine) -> Arc<Rule> {
+    let source = "detect { shop.step_7.where(amount > 1000) }";
+    let output = betrace_dsl::compile("bench", source.as_bytes());
+    assert_eq!(output.rules.len(), 1, "{:?}", output.diagnostics);
+    let component = &output.rules[0].component;
+    Arc::new(Rule::load(engine, component, "bench").expect("a compiled rule loads"))
+}
+
+fn in_rust(
+    set: &RuleSet,
+    columns: &Columns,
+    traces: usize,
+    name: u32,
+    findings: &mut Vec<(usize, Vec<usize>)>,
+) {
+    let mut names = &[][..];
+    let (mut tags, mut values) = (&[][..], &[][..]);
+    for (key, column) in set.projection.columns.iter().zip(&columns.columns) {
+        match (&key.source, column) {
+            (Source::Intrinsic(Intrinsic::Name), Column::W32(column)) => names = column,
+            (Source::Attribute { .. }, Column::Attribute { tags: t, values: v }) => {
+                (tags, values) = (t, v);
+            }
+            _ => {}
+        }
+    }
+    for trace in 0..traces {
+        let rows = columns.offsets[trace] as usize..columns.offsets[trace + 1] as usize;
+        let is_one = |&row: &usize| {
+            names[row] == name && tags[row] == tag::INT && values[row] as i64 > 1_000
+        };
+        if rows.clone().any(|row| is_one(&row)) {
+            findings.push((trace, rows.filter(is_one).take(32).collect()));
+        }
+    }
+}
+
+/// Twenty names; every fourth trace has a span that the rule finds.
+fn long_traces() -> Vec<Vec<Span>> {
+    let traces = 0..LONG_TRACES;
+    traces
+        .map(|trace| {
+            (0..LONG_SPANS)
+                .map(|at| Span {
+                    amount: Some(if trace % 4 == 0 && at == 47 { 2_000 } else { 7 }),
+                    ..span(step(at % 20), "shop")
+                })
+                .collect()
+        })
+        .collect()
+}
+
+fn step(index: usize) -> &'static str {
+    format!("shop.step_{index}").leak()
 }
 
 fn measure(bencher: Bencher<'_, '_>, mut worker: Worker, rules: Vec<Arc<Rule>>) {

@@ -50,7 +50,7 @@ impl Emitter<'_> {
     }
 
     /// Pushes a row of a `w32` column.
-    pub(super) fn push_w32(&mut self, code: &mut Code, field: Field, row: u32) {
+    pub(super) fn push_w32(&self, code: &mut Code, field: Field, row: u32) {
         self.push_address(code, field, row, 2);
         load(code, 0);
     }
@@ -93,7 +93,7 @@ impl Emitter<'_> {
         }
     }
 
-    fn push_address(&mut self, code: &mut Code, field: Field, row: u32, shift: i32) {
+    pub(super) fn push_address(&self, code: &mut Code, field: Field, row: u32, shift: i32) {
         code.get(row);
         code.op().i32_const(shift).i32_shl();
         code.global(self.batch.values[field.column as usize]);

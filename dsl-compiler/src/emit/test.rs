@@ -49,7 +49,7 @@ impl Emitter<'_> {
         }
     }
 
-    fn chain(
+    pub(super) fn chain(
         &mut self,
         code: &mut Code,
         parts: &[Test],

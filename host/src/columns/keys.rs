@@ -1,14 +1,17 @@
 //! The attribute keys that some column reads, found by a key's bytes.
 //!
-//! Most attributes of a span are read by no rule, so what counts is how fast a key is turned away: a fingerprint of its
-//! length, its first and its last eight bytes picks a slot, which is mostly empty; only longer keys are compared whole.
+//! Most attributes of a span are read by no rule, so what counts is how fast a key is turned away: its length and two of its
+//! bytes pick one of 4,096 bits, which is 0 for most keys of no column. For the others a fingerprint of the length, the first
+//! and the last eight bytes picks a slot; only longer keys are compared whole.
 
 /// Slots a key, at least: with so much air, most strange keys meet an empty slot.
 const SLOTS_PER_KEY: usize = 4;
 
 /// Keys, each with its index.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Keys {
+    /// By [`bit`]: whether there is such a key.
+    bits: Box<[u64; BITS / 64]>,
     keys: Vec<Box<str>>,
     /// Open addressing; a power of two, or nothing where there are no keys.
     slots: Vec<Option<Slot>>,
@@ -31,6 +34,19 @@ struct Print {
 /// Keys no longer than this are told by their print.
 const PRINTED: u32 = 16;
 
+/// Of a thousand keys at most a quarter are taken.
+const BITS: usize = 4_096;
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            bits: Box::new([0; BITS / 64]),
+            keys: Vec::new(),
+            slots: Vec::new(),
+        }
+    }
+}
+
 impl Keys {
     /// The index of `key`, which is added where it is new.
     pub(super) fn add(&mut self, key: &str) -> u32 {
@@ -38,6 +54,8 @@ impl Keys {
             return index;
         }
         let index = self.keys.len() as u32;
+        let bit = bit(key.as_bytes());
+        self.bits[bit / 64] |= 1 << (bit % 64);
         self.keys.push(key.into());
         self.enter_last();
         index
@@ -49,6 +67,14 @@ impl Keys {
 
     #[inline]
     pub(super) fn find(&self, key: &[u8]) -> Option<u32> {
+        let bit = bit(key);
+        if self.bits[bit / 64] >> (bit % 64) & 1 == 0 {
+            return None;
+        }
+        self.look_up(key)
+    }
+
+    fn look_up(&self, key: &[u8]) -> Option<u32> {
         let print = Print::of(key);
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = print.hash() & mask;
@@ -88,6 +114,15 @@ impl Keys {
             });
         }
     }
+}
+
+/// Below [`BITS`]. Keys share prefixes and endings (`http.`, `.id`), so a byte of the middle tells more than another end.
+#[inline(always)]
+fn bit(key: &[u8]) -> usize {
+    let byte = |at: usize| key.get(at).map_or(0, |&byte| u32::from(byte));
+    let (last, middle) = (byte(key.len().wrapping_sub(1)), byte(key.len() / 2));
+    let mixed = last | middle << 8 | (key.len() as u32) << 16;
+    (mixed.wrapping_mul(0x9e37_79b1) >> (u32::BITS - BITS.trailing_zeros())) as usize
 }
 
 impl Print {
