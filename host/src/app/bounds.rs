@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::assemble::limits::Limits;
 use crate::cli::Failure;
 use crate::config::Config;
-use crate::engine::{BreakerLimits, Engine, EngineLimits};
+use crate::engine::{BreakerLimits, Engine, EngineLimits, ShareLimits};
 use crate::replay::bundle::keeper::{self, Bundles, Keeper};
 use crate::replay::bundle::shelf::Shelf;
 use crate::replay::ring::{Ring, RingLimits};
@@ -92,6 +92,9 @@ fn engine_limits(config: &Config) -> EngineLimits {
             window: config.breaker_window,
             back_off: config.breaker_back_off,
             longest_back_off: config.breaker_longest,
+        },
+        share: ShareLimits {
+            percent: u32::try_from(config.rule_share).unwrap_or(u32::MAX),
         },
     }
 }
