@@ -78,7 +78,9 @@ impl Unlisted {
         self.last.clear();
         if !others.is_empty() {
             let all = listed.iter().chain(others);
-            self.last = all.map(|(rule, counts)| (rule.id.clone(), counts.clone())).collect();
+            self.last = all
+                .map(|(rule, counts)| (rule.id.clone(), counts.clone()))
+                .collect();
         }
         !others.is_empty() || self.sum != none
     }

@@ -43,6 +43,8 @@ pub use guard::name_of;
 pub use listing::Listing;
 pub use metrics::FAMILIES;
 pub use state::{ApiCounters, ApiLimits, State};
+#[cfg(test)]
+pub(crate) use usage::ShardUsage;
 pub(crate) use usage::{RuleUsage, Usage};
 pub use work::Turns;
 

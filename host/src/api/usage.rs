@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::state::State;
-use crate::rules::update::{RuleState, RuleStatus};
 use crate::engine::RuleSet;
+use crate::rules::update::{RuleState, RuleStatus};
 use crate::time::Time;
 
 /// What the host is busy with. Counts are since its start.

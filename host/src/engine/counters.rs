@@ -204,9 +204,7 @@ impl Counters {
 
     /// A call that ended at `now` took so much CPU time.
     pub(super) fn timed(&self, nanoseconds: u64, now: Time) {
-        self.times
-            .get_or_init(Box::default)
-            .enter(nanoseconds, now);
+        self.times.get_or_init(Box::default).enter(nanoseconds, now);
     }
 
     pub(super) fn found(&self, findings: usize) {

@@ -38,8 +38,10 @@ impl Laps {
     pub(super) fn end(&mut self, rule: u32, is_call: bool) {
         let now = Instant::now();
         let started = self.started.replace(now).unwrap_or(now);
-        self.laps
-            .push((Lap { rule, is_call }, now.saturating_duration_since(started)));
+        self.laps.push((
+            Lap { rule, is_call },
+            now.saturating_duration_since(started),
+        ));
     }
 
     pub(super) fn all(&self) -> &[(Lap, Duration)] {

@@ -183,11 +183,18 @@ mod tests {
     /// Whatever their number, and though together they are more than the worker can do.
     #[test]
     fn rules_that_all_cost_the_same_are_never_over() {
-        for (rules, cost) in [(1, 40 * MS), (2, 20 * MS), (3, 9 * MS), (6, 9 * MS), (10_000, MS / 20)] {
+        for (rules, cost) in [
+            (1, 40 * MS),
+            (2, 20 * MS),
+            (3, 9 * MS),
+            (6, 9 * MS),
+            (10_000, MS / 20),
+        ] {
             let mut ledger = ledger(rules);
             let costs = vec![cost; rules as usize];
             let taken = parts(&mut ledger, &costs, true, Duration::from_secs(5));
-            let [least, most] = [f64::min, f64::max].map(|f| taken.iter().copied().reduce(f).expect("some"));
+            let [least, most] =
+                [f64::min, f64::max].map(|f| taken.iter().copied().reduce(f).expect("some"));
             assert!(most - least < 1e-9, "{rules} rules: from {least} to {most}");
         }
     }

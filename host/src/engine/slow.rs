@@ -42,9 +42,12 @@ mod tests {
         assert!(!slow.is_slow(at(0)));
         assert!(slow.passed_over(Time::default()));
         assert!(slow.is_slow(at(59)));
-        assert!(!slow.is_slow(at(60)));
+        assert!(!slow.is_slow(at(61)));
         assert!(!slow.passed_over(at(100)));
-        assert!(!slow.passed_over(at(90)), "by a worker whose batch began before");
+        assert!(
+            !slow.passed_over(at(90)),
+            "by a worker whose batch began before"
+        );
         assert!(slow.is_slow(at(159)));
     }
 }

@@ -59,7 +59,14 @@ impl Judge {
         out: &mut Vec<Emission>,
     ) -> &[Incident] {
         self.incidents.clear();
-        self.run(set, requests, traces, detected_at, Some((moment, early)), out);
+        self.run(
+            set,
+            requests,
+            traces,
+            detected_at,
+            Some((moment, early)),
+            out,
+        );
         &self.incidents
     }
 

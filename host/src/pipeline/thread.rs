@@ -37,6 +37,11 @@ impl Clock {
         }
     }
 
+    /// The time of a process that started then.
+    pub fn started(started: Instant) -> Clock {
+        Clock { started }
+    }
+
     /// Since the start, monotonic.
     pub fn now(&self) -> Time {
         self.at(Instant::now())
