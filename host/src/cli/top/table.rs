@@ -110,16 +110,19 @@ fn host(usage: &Usage, rates: &Rates, look: &Look) -> String {
         format!("betrace {}", usage.version),
         format!("up {}", duration(nanoseconds(usage.uptime_seconds))),
         format!("{} spans/s", short(rates.spans)),
-        format!("{} traces/s judged", short(rates.traces)),
+        format!("lag {}", duration(nanoseconds(rates.lag))),
+        format!("{} traces/s", short(rates.traces)),
         format!("{} open", many(usage.open_traces, "trace")),
         format!(
             "{} memory",
             bytes(usage.memory_bytes.saturating_add(usage.in_flight_bytes))
         ),
-        format!("lag {}", duration(nanoseconds(rates.lag))),
     ];
     if rates.overload > 0.0 {
-        parts.push(format!("{} requests/s turned away", short(rates.overload)));
+        parts.insert(
+            4,
+            format!("{} requests/s turned away", short(rates.overload)),
+        );
     }
     let line = clean(&parts.join("   "), look.columns);
     let is_late = rates.overload > 0.0 || rates.lag > 1.0;
