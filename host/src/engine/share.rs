@@ -81,7 +81,8 @@ impl Ledger {
         }));
     }
 
-    /// A batch begins that so many rules are to be asked about, when the thread is so old.
+    /// A batch begins, of so many rules in force, when the thread is so old. Rules that the batch does not concern count: the
+    /// next one may, and is late.
     pub(super) fn begin(&mut self, rules: usize, limits: &ShareLimits, now: Duration) {
         self.batch = self.batch.wrapping_add(1);
         self.now = self.now.max(now);

@@ -182,7 +182,7 @@ impl Worker {
         order.extend_from_slice(finder.touched());
         let waited = self.waits.now();
         if let Some(now) = tally.now() {
-            self.open_accounts(order.len(), now, waited);
+            self.open_accounts(set.rules.len(), now, waited);
         }
         let quick = match between {
             Some(_) => self.ledger.dear_last(&mut order),

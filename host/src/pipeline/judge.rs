@@ -8,6 +8,9 @@ use crate::engine::{Engine, Finding, Incident, Moment, RuleSet, Worker};
 use crate::signal::Emission;
 use crate::signal::judge::{Judged, Unfinished, signals};
 
+/// Where signals go that need not wait for the rest of their batch.
+type Early<'a> = &'a mut dyn FnMut(Vec<Emission>);
+
 /// Judges batches of complete traces.
 pub struct Judge {
     worker: Worker,
@@ -55,7 +58,7 @@ impl Judge {
         requests: &impl Requests,
         traces: &[Trace],
         (moment, detected_at): (Moment, u64),
-        early: &mut dyn FnMut(Vec<Emission>),
+        early: Early<'_>,
         out: &mut Vec<Emission>,
     ) -> &[Incident] {
         self.incidents.clear();
@@ -76,7 +79,7 @@ impl Judge {
         requests: &impl Requests,
         traces: &[Trace],
         detected_at: u64,
-        live: Option<(Moment, &mut dyn FnMut(Vec<Emission>))>,
+        live: Option<(Moment, Early<'_>)>,
         out: &mut Vec<Emission>,
     ) {
         if traces.is_empty() || set.rules.is_empty() {

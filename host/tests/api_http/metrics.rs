@@ -175,7 +175,9 @@ fn rules_beyond_the_bound_are_told_together_and_no_counter_falls() {
         samples(&answer.text)["betrace_rules_unlisted"] == 2.0
     });
     charge(&serve, 1);
-    (serve.signal(), serve.signal());
+    for _ in 0..2 {
+        serve.signal();
+    }
     let after = until(&serve, "/metrics", |answer| {
         evaluations(&samples(&answer.text), "(others)") == Some(1.0)
     });
