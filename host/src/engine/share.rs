@@ -81,13 +81,13 @@ impl Ledger {
         }));
     }
 
-    /// A batch begins, of so many rules in force, when the thread is so old. Rules that the batch does not concern count: the
-    /// next one may, and is late.
-    pub(super) fn begin(&mut self, rules: usize, limits: &ShareLimits, now: Duration) {
+    /// A batch begins, when the thread is so old.
+    pub(super) fn begin(&mut self, limits: &ShareLimits, now: Duration) {
         self.batch = self.batch.wrapping_add(1);
         self.now = self.now.max(now);
         let least = f64::from(limits.percent) / 100.0;
-        self.allowed = least.max(OF_EVEN / rules.max(1) as f64);
+        // Rules that the batch does not concern count: the next one may, and is late.
+        self.allowed = least.max(OF_EVEN / self.rules.len().max(1) as f64);
     }
 
     /// Puts the rules that take long behind the others, the dearest last; returns how many others there are.
@@ -162,7 +162,7 @@ mod tests {
         let mut now = start;
         let mut took = vec![Duration::ZERO; costs.len()];
         while now < start + for_ {
-            ledger.begin(costs.len(), &quarter(), now);
+            ledger.begin(&quarter(), now);
             // The rest of the batch: assembly and columns.
             now += 5 * MS;
             for (rule, &cost) in costs.iter().enumerate() {
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_rule_alone_has_the_whole() {
         let mut ledger = ledger(1);
-        ledger.begin(1, &quarter(), Duration::from_secs(1));
+        ledger.begin(&quarter(), Duration::from_secs(1));
         ledger.charge(0, 10_000_000_000);
         assert!(!ledger.is_over(0, Duration::ZERO));
     }
@@ -225,16 +225,16 @@ mod tests {
     #[test]
     fn a_rule_is_forgiven_within_seconds_and_a_hundred_percent_forgives_all() {
         let mut ledger = ledger(100);
-        ledger.begin(100, &quarter(), Duration::from_secs(1));
+        ledger.begin(&quarter(), Duration::from_secs(1));
         ledger.charge(7, 900_000_000);
         assert!(ledger.is_over(7, Duration::ZERO));
         assert!(!ledger.is_over(8, Duration::ZERO));
         assert!(ledger.is_over(8, 300 * MS), "it is in its calls still");
-        ledger.begin(100, &ShareLimits { percent: 100 }, Duration::from_secs(1));
+        ledger.begin(&ShareLimits { percent: 100 }, Duration::from_secs(1));
         assert!(!ledger.is_over(7, Duration::ZERO));
-        ledger.begin(100, &quarter(), Duration::from_millis(2_200));
+        ledger.begin(&quarter(), Duration::from_millis(2_200));
         assert!(ledger.is_over(7, Duration::ZERO));
-        ledger.begin(100, &quarter(), Duration::from_millis(2_400));
+        ledger.begin(&quarter(), Duration::from_millis(2_400));
         assert!(!ledger.is_over(7, Duration::ZERO));
     }
 
@@ -243,7 +243,7 @@ mod tests {
         let mut ledger = ledger(5);
         let mut order = [0, 1, 2, 3, 4];
         assert_eq!(ledger.dear_last(&mut order), 5);
-        ledger.begin(5, &quarter(), MS);
+        ledger.begin(&quarter(), MS);
         for (rule, ms) in [(0, 45), (1, 1), (2, 3), (4, 2)] {
             ledger.charge(rule, ms * 1_000_000);
         }
@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(ledger.dear_last(&mut order), 0);
         // One batch is not the rule; that it stays so is.
         let places = (2..20).map(|ms| {
-            ledger.begin(5, &quarter(), ms * MS);
+            ledger.begin(&quarter(), ms * MS);
             ledger.charge(0, 1_000);
             let mut order = [0, 2, 4];
             ledger.dear_last(&mut order);
@@ -268,10 +268,10 @@ mod tests {
     #[test]
     fn another_set_keeps_the_accounts_of_the_rules_that_stay() {
         let mut ledger = ledger(100);
-        ledger.begin(100, &quarter(), MS);
+        ledger.begin(&quarter(), MS);
         ledger.charge(3, 900_000_000);
         ledger.enter((50..150).chain([3]));
-        ledger.begin(101, &quarter(), MS);
+        ledger.begin(&quarter(), MS);
         assert!(ledger.is_over(100, Duration::ZERO), "it is another place");
         assert!(!ledger.is_over(3, Duration::ZERO), "it is another rule");
     }

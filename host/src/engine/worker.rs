@@ -182,7 +182,7 @@ impl Worker {
         order.extend_from_slice(finder.touched());
         let waited = self.waits.now();
         if let Some(now) = tally.now() {
-            self.open_accounts(set.rules.len(), now, waited);
+            self.open_accounts(now, waited);
         }
         let quick = match between {
             Some(_) => self.ledger.dear_last(&mut order),
@@ -208,11 +208,11 @@ impl Worker {
         }
     }
 
-    fn open_accounts(&mut self, rules: usize, now: Time, waited: Option<Duration>) {
+    fn open_accounts(&mut self, now: Time, waited: Option<Duration>) {
         // By the clock, but for what the thread waited for a processor: on a busy machine no rule is to blame for that.
         let age = now.since(Time::default());
         let age = age.saturating_sub(waited.unwrap_or_default());
-        self.ledger.begin(rules, &self.engine.limits().share, age);
+        self.ledger.begin(&self.engine.limits().share, age);
     }
 
     /// Enters what each rule took of the processor. One reading a batch: what a call waited is told from what another did by
