@@ -6,7 +6,7 @@
 //! ```
 //! What a rule took fades: of a second's work a third counts a second later. So a rule is known before the worker lags, one that
 //! stops being dear is forgiven within seconds, and a rule that is passed over gets its share on, and no more. Where a worker
-//! keeps up, nothing is passed over whatever it costs. A rule costs 40 bytes a worker, and a batch touches those of its
+//! keeps up, nothing is passed over whatever it costs. A rule costs 48 bytes a worker, and a batch touches those of its
 //! candidates alone. The time is an argument: that of the thread, without what it waited for a processor.
 
 use std::time::Duration;
