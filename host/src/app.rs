@@ -35,6 +35,7 @@ use crate::ingest::{
 use crate::live::{Book, SaveReport};
 use crate::pipeline::Judge;
 use crate::pipeline::aftermath::Aftermath;
+use crate::pipeline::lag::Lag;
 use crate::pipeline::thread::{Ask, Clock, ShardThread, Shown};
 use crate::replay::bundle::keeper::{Bundles, Keeper};
 use crate::replay::ring::Ring;
@@ -189,6 +190,7 @@ impl Host {
             let thread = ShardThread {
                 limits: limits.clone(),
                 batch_delay: config.batch_delay,
+                lag: Lag::new(config.lag),
                 incoming,
                 asks,
                 judge: Judge::new(engine.clone(), Unfinished::Stable, outlines),

@@ -440,7 +440,9 @@ fn trip(desk: &Desk, id: &str) {
 fn state(desk: &Desk, id: &str) -> RuleState {
     let statuses = desk.library.statuses();
     let status = statuses.iter().find(|status| status.id == id);
-    status.expect("it is known").state_now()
+    status
+        .expect("it is known")
+        .state_now(betrace::time::Time::default())
 }
 
 #[test]

@@ -11,6 +11,8 @@ pub enum Kind {
     /// Only grows while the host runs.
     Counter,
     Gauge,
+    /// Quantiles, with the sum and the count of all that there ever was. Its last label is `quantile`.
+    Summary,
 }
 
 /// A family of samples.
@@ -27,6 +29,7 @@ impl Kind {
         match self {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            Kind::Summary => "summary",
         }
     }
 }
@@ -63,7 +66,18 @@ pub(super) struct Samples<'a> {
 impl Samples<'_> {
     /// A sample, with the values of the family's labels in their order.
     pub(super) fn sample(&mut self, labels: &[&str], value: f64) {
+        self.suffixed("", labels, value);
+    }
+
+    /// The sum and the count of a summary, with the values of its labels but for the quantile.
+    pub(super) fn sum_and_count(&mut self, labels: &[&str], sum: f64, count: u64) {
+        self.suffixed("_sum", labels, sum);
+        self.suffixed("_count", labels, count as f64);
+    }
+
+    fn suffixed(&mut self, suffix: &str, labels: &[&str], value: f64) {
         self.text.push_str(self.family.name);
+        self.text.push_str(suffix);
         let pairs = self.family.labels.iter().zip(labels);
         for (index, (name, value)) in pairs.enumerate() {
             self.text.push_str(if index == 0 { "{" } else { "," });
@@ -96,6 +110,25 @@ fn escape(value: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_summary_has_its_quantiles_its_sum_and_its_count() {
+        static FAMILY: Family = Family {
+            name: "a_seconds",
+            kind: Kind::Summary,
+            labels: &["rule", "quantile"],
+            help: "Times.",
+        };
+        let mut text = Exposition::default();
+        let mut samples = text.family(&FAMILY);
+        samples.sample(&["a", "0.5"], 0.25);
+        samples.sum_and_count(&["a"], 1.5, 4);
+        assert_eq!(
+            text.finish(),
+            "# HELP a_seconds Times.\n# TYPE a_seconds summary\na_seconds{rule=\"a\",quantile=\"0.5\"} 0.25\n\
+             a_seconds_sum{rule=\"a\"} 1.5\na_seconds_count{rule=\"a\"} 4\n"
+        );
+    }
 
     #[test]
     fn samples_are_written_with_their_labels() {

@@ -11,7 +11,8 @@ use axum::extract::State as Extract;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 
-use super::exposition::{self, Exposition, Family, Kind, Samples};
+use super::exposition::{self, Exposition, Family, Kind};
+use super::listing::OTHERS;
 use super::state::State;
 use crate::assemble::counters::Counters as Assembly;
 use crate::assemble::trace::Completion;
@@ -59,9 +60,11 @@ families! {
     LATE: Counter "betrace_late_spans_total" [] "Spans of traces that had been judged.";
     FORGOTTEN: Counter "betrace_judged_traces_forgotten_total" [] "Judged traces forgotten before their time, for want of room.";
     COMPACTIONS: Counter "betrace_compactions_total" [] "Times that open spans were copied out of requests of which little was needed.";
+    SHARD_LAG: Gauge "betrace_shard_lag_seconds" ["shard"] "How long the spans that a worker took last had waited for it; 0 once it has caught up. Where it stays above `lag`, the rules cost more than there is time for.";
+    SHARD_LAGS: Counter "betrace_shard_lagging_turns_total" ["shard"] "Turns of a worker that began with spans that had waited for longer than `lag`, or with more than half of `shard-queue` taken: in these, rules are held to `rule-share`.";
     INVALID_UTF8: Counter "betrace_invalid_utf8_total" [] "Texts that rules read and that are not UTF-8, and so missing.";
     GENERATION: Gauge "betrace_rules_generation" [] "The rule set in force; it grows with every change.";
-    RULES: Gauge "betrace_rules" ["state"] "Rules by state: active, last_good (the file is broken or gone, its last good version is in force), broken (nothing is in force), quarantined (it kept faulting and is not asked for a while), rolled_back (its version before is in force).";
+    RULES: Gauge "betrace_rules" ["state"] "Rules by state: active, last_good (the file is broken or gone, its last good version is in force), broken (nothing is in force), quarantined (it kept faulting and is not asked for a while), rolled_back (its version before is in force), slow (it was passed over for some traces within the last minute, as it takes more than `rule-share` of a worker that lags).";
     RELOADS: Counter "betrace_rule_reloads_total" [] "Saves that were looked at and were news.";
     RELOAD_FAILURES: Counter "betrace_rule_reload_failures_total" [] "Files that were broken, and folders that could not be read, when they were looked at.";
     RELOADED: Gauge "betrace_rule_last_reload_success_timestamp_seconds" [] "When rule files were last looked at and none of them was wrong, in Unix time.";
@@ -69,17 +72,22 @@ families! {
     WATCH_OVERFLOWS: Counter "betrace_watch_overflows_total" [] "File system events that were lost, so that all files were looked at.";
     WATCH_UNWATCHED: Counter "betrace_watch_unwatched_folders_total" [] "Folders that no events could be had of; they are looked at from time to time.";
     WATCH_HELD_OPEN: Counter "betrace_watch_held_open_files_total" [] "Files that were taken as they were, as they had stood still for `held-open` and their close had not come.";
+    UNLISTED: Gauge "betrace_rules_unlisted" [] "Rules without series of their own, as more than `metrics-rules` are in force. What they do while that is so is under the rule `(others)`.";
     RULE_EVALUATIONS: Counter "betrace_rule_evaluations_total" ["rule"] "Calls of a rule.";
     RULE_TRACES: Counter "betrace_rule_traces_total" ["rule"] "Traces that a rule was asked about.";
+    RULE_SPARED: Counter "betrace_rule_skipped_traces_total" ["rule"] "Traces judged since a rule came that it was not asked about, as nothing in them can concern it.";
     RULE_FINDINGS: Counter "betrace_rule_findings_total" ["rule"] "Broken clauses that a rule found.";
-    RULE_FAULTS: Counter "betrace_rule_faults_total" ["rule", "kind"] "Faults of a rule: trap, timeout, memory, stack, error, too_much, index, invalid, start.";
-    RULE_UNJUDGED: Counter "betrace_rule_unjudged_traces_total" ["rule"] "Traces without a verdict of a rule, as it had faulted in their batch, was quarantined, or the pool of instances was full.";
+    RULE_UNJUDGED: Counter "betrace_rule_unjudged_traces_total" ["rule"] "Traces without a verdict of a rule, as it had faulted in their batch, was quarantined or passed over, or the pool of instances was full.";
     RULE_QUARANTINES: Counter "betrace_rule_quarantines_total" ["rule"] "Times that a rule was quarantined, and that it faulted when it was tried again.";
     RULE_SKIPPED: Counter "betrace_rule_quarantined_traces_total" ["rule"] "Traces that came while a rule was quarantined, and so have no verdict of it.";
+    RULE_PASSED_OVER: Counter "betrace_rule_passed_over_traces_total" ["rule"] "Traces that came while a worker lagged and a rule had had its share of it (`rule-share`), and so have no verdict of it.";
     RULE_TOO_LARGE: Counter "betrace_rule_input_too_large_total" ["rule"] "Traces that no instance of a rule has the memory for.";
-    RULE_SECONDS: Counter "betrace_rule_cpu_seconds_total" ["rule"] "CPU time of a rule's calls.";
+    RULE_SECONDS: Counter "betrace_rule_cpu_seconds_total" ["rule"] "CPU time of all that is done for a rule: columns gathered, calls, findings checked.";
     RULE_INSTANCES: Counter "betrace_rule_instances_total" ["rule"] "Instances made of a rule.";
+    RULE_FAULTS: Counter "betrace_rule_faults_total" ["rule", "kind"] "Faults of a rule: trap, timeout, memory, stack, error, too_much, index, invalid, start.";
     RULE_QUARANTINED: Gauge "betrace_rule_quarantined" ["rule"] "1 while a rule is not asked, as it kept faulting; else 0.";
+    RULE_TIMES: Summary "betrace_rule_evaluation_seconds" ["rule", "quantile"] "CPU time of a call of a rule: 0.5 and 0.99 of the last one to two minutes, absent where there was no call; sum and count since the start.";
+    SIGNALS: Counter "betrace_rule_signals_total" ["rule", "severity", "certainty"] "Signals of a rule, by the severity that it had then.";
     OPTIMISED: Counter "betrace_rules_optimised_total" ["outcome"] "Rules whose machine code was replaced by optimised code in the background: done, failed (the rule goes on with the code that it has).";
     OPTIMISE_WAITING: Gauge "betrace_rules_optimise_waiting" [] "Rules that run on code that is not optimised yet.";
     OPTIMISE_SECONDS: Counter "betrace_rules_optimise_seconds_total" [] "Time that optimising took in the background.";
@@ -90,7 +98,6 @@ families! {
     CODE_BYTES: Gauge "betrace_code_cache_bytes" [] "Bytes of the entries that are there.";
     BUNDLES: Counter "betrace_fault_bundles_total" ["outcome"] "Faults that could be kept as bundles: written, recent (the rule had one within a minute), queue_full, too_large, failed.";
     BUNDLES_REMOVED: Counter "betrace_fault_bundles_removed_total" [] "Bundles removed for newer ones.";
-    SIGNALS: Counter "betrace_rule_signals_total" ["rule", "severity", "certainty"] "Signals of a rule, by the severity that it had then.";
     SIGNALS_WRITTEN: Counter "betrace_signals_written_total" [] "Signals that the sink has written.";
     SIGNALS_LOST: Counter "betrace_signals_lost_total" [] "Signals that could not be written.";
     SIGNALS_QUEUED: Gauge "betrace_signals_queued_bytes" [] "What the signals take of memory that wait to be written.";
@@ -140,6 +147,7 @@ fn write(state: &State) -> String {
     rules(state, &mut text);
     each_rule(state, &mut text);
     code(state, &mut text);
+    bundles(state, &mut text);
     signals(state, &mut text);
     ring(state, &mut text);
     own_spans(state, &mut text);
@@ -229,6 +237,14 @@ fn assembly(state: &State, text: &mut Exposition) {
     text.family(&LATE).count(&[], sum(|c| c.late));
     text.family(&FORGOTTEN).count(&[], sum(|c| c.forgotten));
     text.family(&COMPACTIONS).count(&[], sum(|c| c.compactions));
+    let mut lag = text.family(&SHARD_LAG);
+    for (shard, progress) in progress.iter().enumerate() {
+        lag.sample(&[&shard.to_string()], progress.behind.as_secs_f64());
+    }
+    let mut lags = text.family(&SHARD_LAGS);
+    for (shard, progress) in progress.iter().enumerate() {
+        lags.count(&[&shard.to_string()], progress.lagging_turns);
+    }
     let invalid = progress.iter().map(|p| p.invalid_utf8).sum();
     text.family(&INVALID_UTF8).count(&[], invalid);
 }
@@ -236,26 +252,13 @@ fn assembly(state: &State, text: &mut Exposition) {
 fn rules(state: &State, text: &mut Exposition) {
     let set = state.rules.current();
     text.family(&GENERATION).count(&[], set.generation);
-    let statuses = state.book.statuses();
-    let states: Vec<RuleState> = statuses.iter().map(|status| status.state_now()).collect();
+    let now = state.clock.now();
+    let statuses = state.statuses();
+    let states: Vec<RuleState> = statuses.iter().map(|s| s.state_now(now)).collect();
     let mut rules = text.family(&RULES);
-    for (word, wanted) in [
-        ("active", RuleState::Active),
-        ("last_good", RuleState::LastGood),
-        ("broken", RuleState::Broken),
-        ("quarantined", RuleState::Quarantined),
-        ("rolled_back", RuleState::RolledBack),
-    ] {
-        let mut count = states.iter().filter(|&&state| state == wanted).count() as u64;
-        // Rules that the host came with have no files.
-        let is_out = |rule: &&Arc<Rule>| rule.breaker().quarantine().is_some();
-        let out = || set.rules.iter().filter(is_out).count() as u64;
-        if statuses.is_empty() && wanted == RuleState::Active {
-            count = (set.rules.len() as u64).saturating_sub(out());
-        } else if statuses.is_empty() && wanted == RuleState::Quarantined {
-            count = out();
-        }
-        rules.count(&[word], count);
+    for wanted in RuleState::ALL {
+        let count = states.iter().filter(|&&state| state == wanted).count();
+        rules.count(&[wanted.word()], count as u64);
     }
     let counts = state.book.counts();
     text.family(&RELOADS).count(&[], counts.reloads);
@@ -276,51 +279,82 @@ fn rules(state: &State, text: &mut Exposition) {
 
 fn each_rule(state: &State, text: &mut Exposition) {
     let set = state.rules.current();
-    let rules: Vec<(&Rule, Counts)> = set.rules.iter().map(|r| (&**r, r.counts())).collect();
+    let listed = state.listing.look(&set);
+    text.family(&UNLISTED)
+        .count(&[], listed.others.len() as u64);
+    let rules = listed.rules.iter();
+    let mut told: Vec<(&str, &Counts)> = rules.map(|(r, c)| (r.id.as_str(), c)).collect();
+    told.extend(listed.sum.as_ref().map(|sum| (OTHERS, sum)));
     let mut each = |family: &'static Family, of: fn(&Counts) -> f64| {
         let mut samples = text.family(family);
-        for (rule, counts) in &rules {
-            samples.sample(&[&rule.id], of(counts));
+        for (rule, counts) in &told {
+            samples.sample(&[rule], of(counts));
         }
     };
     each(&RULE_EVALUATIONS, |c| c.evaluations as f64);
     each(&RULE_TRACES, |c| c.traces as f64);
+    each(&RULE_SPARED, |c| c.skipped as f64);
     each(&RULE_FINDINGS, |c| c.findings as f64);
-    let mut faults: Samples<'_> = text.family(&RULE_FAULTS);
-    for (rule, counts) in &rules {
-        for kind in FaultKind::ALL {
-            faults.count(&[&rule.id, kind.name()], counts.faults(kind));
-        }
-    }
-    let mut each = |family: &'static Family, of: fn(&Counts) -> f64| {
-        let mut samples = text.family(family);
-        for (rule, counts) in &rules {
-            samples.sample(&[&rule.id], of(counts));
-        }
-    };
     each(&RULE_UNJUDGED, |c| c.unjudged as f64);
     each(&RULE_QUARANTINES, |c| c.quarantines as f64);
     each(&RULE_SKIPPED, |c| c.quarantined as f64);
+    each(&RULE_PASSED_OVER, |c| c.passed_over as f64);
     each(&RULE_TOO_LARGE, |c| c.input_too_large as f64);
     each(&RULE_SECONDS, |c| c.nanoseconds as f64 / 1e9);
     each(&RULE_INSTANCES, |c| c.instances as f64);
-    let mut quarantined = text.family(&RULE_QUARANTINED);
-    for (rule, _) in &rules {
-        let is_out = rule.breaker().quarantine().is_some();
-        quarantined.count(&[&rule.id], u64::from(is_out));
+    let mut faults = text.family(&RULE_FAULTS);
+    for (rule, counts) in &told {
+        for kind in FaultKind::ALL {
+            faults.count(&[rule, kind.name()], counts.faults(kind));
+        }
     }
-    bundles(state, text);
+    let mut quarantined = text.family(&RULE_QUARANTINED);
+    let is_out = |rule: &Arc<Rule>| rule.breaker().quarantine().is_some();
+    for (rule, _) in &listed.rules {
+        quarantined.count(&[&rule.id], u64::from(is_out(rule)));
+    }
+    if listed.sum.is_some() {
+        let out = listed.others.iter().filter(|rule| is_out(rule)).count();
+        quarantined.count(&[OTHERS], out as u64);
+    }
+    times(state, &listed.rules, &told, text);
+    each_signal(&listed.rules, listed.sum.as_ref(), text);
+}
+
+fn times(
+    state: &State,
+    rules: &[(Arc<Rule>, Counts)],
+    told: &[(&str, &Counts)],
+    text: &mut Exposition,
+) {
+    let now = state.clock.now();
+    let mut times = text.family(&RULE_TIMES);
+    for (rule, _) in rules {
+        if let Some(quantiles) = rule.quantiles(now) {
+            times.sample(&[&rule.id, "0.5"], quantiles.p50.as_secs_f64());
+            times.sample(&[&rule.id, "0.99"], quantiles.p99.as_secs_f64());
+        }
+    }
+    for (rule, counts) in told {
+        let seconds = counts.nanoseconds as f64 / 1e9;
+        times.sum_and_count(&[rule], seconds, counts.evaluations);
+    }
+}
+
+fn each_signal(rules: &[(Arc<Rule>, Counts)], others: Option<&Counts>, text: &mut Exposition) {
     let mut signals = text.family(&SIGNALS);
-    for (rule, counts) in &rules {
+    let rules = rules.iter();
+    let rules = rules.map(|(rule, counts)| (&*rule.id, Some(rule.manifest.severity), counts));
+    for (rule, present, counts) in rules.chain(others.map(|counts| (OTHERS, None, counts))) {
         for severity in manifest::Severity::ALL {
             let counts = counts.signals.of(severity);
             // Of other severities only what there was before an edit.
-            if severity != rule.manifest.severity && counts == [0, 0] {
+            if Some(severity) != present && counts == [0, 0] {
                 continue;
             }
             let severity = Severity::from(severity).name();
             for (certainty, count) in ["certain", "unsure"].into_iter().zip(counts) {
-                signals.count(&[&rule.id, severity, certainty], count);
+                signals.count(&[rule, severity, certainty], count);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The HTTP API: what a running host has found, what its rules are and do, and what it measures.
 //!
 //! ```text
-//! GET  /api/v1/signals  /signals/stream  /rules  /rules/{id}/diff  /rules/{id}/explain/{trace}  /traces/{id}  /openapi.json
+//! GET  /api/v1/signals  /signals/stream  /rules  /rules/usage  /rules/{id}/diff  /rules/{id}/explain/{trace}  /traces/{id}  /openapi.json
 //! POST /api/v1/check  /api/v1/try
 //! GET  /healthz  /readyz  /metrics                              also on a listener that has nothing else
 //! ```
@@ -15,6 +15,7 @@ mod explain;
 mod exposition;
 mod guard;
 mod health;
+mod listing;
 mod metrics;
 mod page;
 mod query;
@@ -23,6 +24,7 @@ mod signals;
 mod state;
 mod stream;
 mod traces;
+mod usage;
 mod work;
 
 use std::sync::Arc;
@@ -38,8 +40,12 @@ use utoipa_axum::routes;
 
 pub use error::{Error, ErrorBody};
 pub use guard::name_of;
+pub use listing::Listing;
 pub use metrics::FAMILIES;
 pub use state::{ApiCounters, ApiLimits, State};
+#[cfg(test)]
+pub(crate) use usage::ShardUsage;
+pub(crate) use usage::{RuleUsage, Usage};
 pub use work::Turns;
 
 use crate::ingest::{Counters, Limits, Listens, Server, Shutdown};
@@ -75,6 +81,7 @@ pub fn routes() -> (Router<Arc<State>>, utoipa::openapi::OpenApi) {
         .routes(routes!(signals::list))
         .routes(routes!(stream::stream))
         .routes(routes!(rules::list))
+        .routes(routes!(usage::usage))
         .routes(routes!(diff::diff))
         .routes(routes!(explain::explain))
         .routes(routes!(traces::get))

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::error::Error;
 use super::state::State;
-use crate::engine::Rule;
+use crate::engine::{Rule, RuleSet};
 use crate::pipeline::thread::Clock;
 use crate::rules::update::{RuleState, RuleStatus};
 use crate::signal::Severity;
@@ -42,8 +42,12 @@ struct RuleView {
     evaluations: u64,
     /// Candidate traces.
     traces: u64,
-    /// Candidate traces without a verdict: the rule faulted, was quarantined, or there was no instance to be had.
+    /// Traces that it was not asked about, as nothing in them can concern it.
+    skipped: u64,
+    /// Candidate traces without a verdict: the rule faulted, was quarantined or passed over, or there was no instance to be had.
     unjudged: u64,
+    /// Of these, those that it was passed over for, as it takes more than its share of a worker that lags.
+    passed_over: u64,
     faults: u64,
     last_fault: Option<String>,
     /// Why and until when it is not asked, or what was rolled back; null where neither.
@@ -76,22 +80,13 @@ struct QuarantineView {
 )]
 pub(super) async fn list(Extract(state): Extract<Arc<State>>) -> Json<Rules> {
     let set = state.rules.current();
-    let statuses = state.book.statuses();
-    let rules = match statuses.is_empty() {
-        // Rules that the host came with.
-        true => set
-            .rules
-            .iter()
-            .map(|rule| fixed(rule, &state.clock))
-            .collect(),
-        false => statuses
-            .iter()
-            .map(|status| view(status, &state.clock))
-            .collect(),
-    };
+    let statuses = state.statuses();
+    let rules = statuses.iter();
     Json(Rules {
         generation: set.generation,
-        rules,
+        rules: rules
+            .map(|status| view(status, &set, &state.clock))
+            .collect(),
     })
 }
 
@@ -138,25 +133,13 @@ pub(super) fn last_good(state: &State, id: &str) -> Option<String> {
     ))
 }
 
-fn fixed(rule: &Arc<Rule>, clock: &Clock) -> RuleView {
-    let status = RuleStatus {
-        id: rule.id.clone(),
-        path: rule.origin.clone(),
-        state: RuleState::Active,
-        rule: Some(rule.clone()),
-        diagnostic: None,
-        withheld: None,
-    };
-    view(&status, clock)
-}
-
-fn view(status: &RuleStatus, clock: &Clock) -> RuleView {
+fn view(status: &RuleStatus, set: &RuleSet, clock: &Clock) -> RuleView {
     let rule = status.rule.as_deref();
-    let counts = rule.map(Rule::counts).unwrap_or_default();
+    let counts = rule.map(|rule| set.counts(rule)).unwrap_or_default();
     RuleView {
         id: status.id.clone(),
         file: status.path.display().to_string(),
-        state: status.state_now(),
+        state: status.state_now(clock.now()),
         version: rule.map(|rule| rule.version.clone()),
         severity: rule.map(|rule| rule.manifest.severity.into()),
         tags: rule
@@ -169,7 +152,9 @@ fn view(status: &RuleStatus, clock: &Clock) -> RuleView {
         fires: counts.findings,
         evaluations: counts.evaluations,
         traces: counts.traces,
+        skipped: counts.skipped,
         unjudged: counts.unjudged,
+        passed_over: counts.passed_over,
         faults: counts.all_faults(),
         last_fault: rule
             .and_then(Rule::last_fault)

@@ -9,6 +9,7 @@ use crossbeam_channel::Sender;
 use http::StatusCode;
 use tokio::sync::Semaphore;
 
+use super::listing::Listing;
 use super::work::Turns;
 use crate::assemble::shard::Whereabouts;
 use crate::engine::Engine;
@@ -18,6 +19,7 @@ use crate::pipeline::thread::{Ask, Clock, Shown};
 use crate::replay::bundle::keeper::Counters as BundleCounters;
 use crate::replay::ring::Ring;
 use crate::rules::Published;
+use crate::rules::update::RuleStatus;
 use crate::rules::watch::WatchCounters;
 use crate::sinks::recent::Recent;
 use crate::sinks::stream::Counters as SinkCounters;
@@ -60,6 +62,8 @@ pub struct State {
     /// To explain, so that who asks why a rule fired does not wait for who tries others.
     pub explains: Turns,
     pub counters: ApiCounters,
+    /// Which rules have series of their own.
+    pub listing: Listing,
     pub api_server: Arc<Counters>,
     pub health_server: Arc<Counters>,
     /// None where the host's own spans are not sent.
@@ -112,6 +116,17 @@ impl ApiCounters {
 }
 
 impl State {
+    /// How each rule stands.
+    pub(super) fn statuses(&self) -> Arc<Vec<RuleStatus>> {
+        let statuses = self.book.statuses();
+        if !statuses.is_empty() {
+            return statuses;
+        }
+        // Rules that the host came with have no files.
+        let set = self.rules.current();
+        Arc::new(set.rules.iter().map(RuleStatus::fixed).collect())
+    }
+
     /// Where a trace is, as its shard knows; none where no shard answers in time. Blocks for a moment.
     pub fn whereabouts(&self, id: [u8; 16]) -> Option<Whereabouts> {
         // Which shard has it depends on a secret hash, and only one knows it.
@@ -189,6 +204,7 @@ pub(super) mod fixture {
             attempts: Turns::new(attempts, 1, "--try-at-once"),
             explains: Turns::new(attempts, 1, "--explain-at-once"),
             counters: ApiCounters::default(),
+            listing: Listing::new(10),
             api_server: Arc::default(),
             health_server: Arc::default(),
             own_spans: None,

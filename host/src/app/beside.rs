@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::{Live, address, listen};
-use crate::api::{self, ApiCounters, ApiLimits, State, Turns};
+use crate::api::{self, ApiCounters, ApiLimits, Listing, State, Turns};
 use crate::cli::Failure;
 use crate::config::Config;
 use crate::ingest::{IngestView, Limits, Shutdown, Trigger};
@@ -159,6 +159,7 @@ fn state(
             "--explain-at-once",
         ),
         counters: ApiCounters::default(),
+        listing: Listing::new(config.metrics_rules),
         api_server: Arc::default(),
         health_server: Arc::default(),
         own_spans: crate::telemetry::own_spans(),

@@ -6,7 +6,7 @@ use crate::assemble::limits::Limits;
 use crate::cli::Failure;
 use crate::config::Config;
 use crate::engine::code::cache::Cache;
-use crate::engine::{BreakerLimits, CodeSettings, Engine, EngineLimits};
+use crate::engine::{BreakerLimits, CodeSettings, Engine, EngineLimits, ShareLimits};
 use crate::replay::bundle::keeper::{self, Bundles, Keeper};
 use crate::replay::bundle::shelf::Shelf;
 use crate::replay::ring::{Ring, RingLimits};
@@ -100,6 +100,9 @@ fn engine_limits(config: &Config) -> EngineLimits {
             window: config.breaker_window,
             back_off: config.breaker_back_off,
             longest_back_off: config.breaker_longest,
+        },
+        share: ShareLimits {
+            percent: u32::try_from(config.rule_share).unwrap_or(u32::MAX),
         },
     }
 }

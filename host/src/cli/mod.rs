@@ -3,6 +3,7 @@
 //! Signals and what was asked for go to stdout; errors, warnings and summaries to stderr. An error is two lines: what and
 //! where, then what to do.
 
+mod ask;
 pub mod check;
 pub mod compile;
 pub mod completions;
@@ -17,6 +18,7 @@ pub mod progress;
 pub mod replay;
 pub mod rules;
 pub mod serve;
+pub mod top;
 
 use std::process::ExitCode;
 
@@ -40,6 +42,7 @@ Examples:
   betrace replay --rules rules/ traces.jsonl     what would they find in these traces?
   betrace explain fraud-check 4bf92f3577b34da6a3ce929d0e0e4736
                                                  why did this rule fire on that trace, or not?
+  betrace top                                    which rule takes the time of a host?
   betrace serve --rules rules/                   take OTLP on 4317 and 4318, signals to stdout"
 )]
 pub struct Cli {
@@ -65,6 +68,8 @@ pub enum Command {
     Replay(replay::ReplayArgs),
     /// Ask a running host why a rule fired on a trace, or did not
     Explain(explain::ExplainArgs),
+    /// Show what a running host is busy with, and what each rule takes of it
+    Top(top::TopArgs),
     /// Send traces at a rate, or as fast as it goes, and say how they were answered
     Load(load::LoadArgs),
     /// Show the settings in effect
@@ -88,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -317,6 +317,17 @@ pub const SETTINGS: &[Setting] = &[
         "how long a worker takes in queued spans before it judges the traces that are complete",
     ),
     setting(
+        Group::Batches,
+        "lag",
+        Kind::Duration {
+            least: 1,
+            most: HOUR,
+        },
+        "100ms",
+        "how long spans may wait for their worker until it counts as lagging, as it does while more than half of `shard-queue` is taken: then a rule \
+         is held to `rule-share`; twice what one call may take, so that a rule at its deadline is no lag yet",
+    ),
+    setting(
         Group::Rules,
         "rule-deadline",
         Kind::Duration {
@@ -485,6 +496,17 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         Group::Rules,
+        "rule-share",
+        Kind::Count {
+            least: 1,
+            most: 100,
+        },
+        "25",
+        "percent of a worker's time that one rule may have while the worker lags (never less than half as much again as an even \
+         share): past it, traces are judged without the rule, and counted, so that it does not hold up the others; 100 is all of it",
+    ),
+    setting(
+        Group::Rules,
         "bundles",
         Kind::Folder,
         "off",
@@ -622,6 +644,16 @@ pub const SETTINGS: &[Setting] = &[
         },
         "64MiB",
         "what those signals take of memory",
+    ),
+    setting(
+        Group::Api,
+        "metrics-rules",
+        Kind::Count {
+            least: 0,
+            most: 1_000_000,
+        },
+        "500",
+        "rules that have series of their own in `/metrics`, about 35 each: those that took the most time; the others are told together",
     ),
     setting(
         Group::Api,

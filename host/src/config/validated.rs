@@ -56,6 +56,7 @@ pub struct Config {
     pub batch_spans: usize,
     pub batch_bytes: usize,
     pub batch_delay: Duration,
+    pub lag: Duration,
 
     pub rule_deadline: Duration,
     pub rule_memory: usize,
@@ -75,6 +76,8 @@ pub struct Config {
     pub breaker_window: Duration,
     pub breaker_back_off: Duration,
     pub breaker_longest: Duration,
+    /// Percent.
+    pub rule_share: usize,
     /// None: calls that faulted are not kept.
     pub bundles: Option<PathBuf>,
     pub bundles_most: usize,
@@ -93,6 +96,7 @@ pub struct Config {
 
     pub recent_signals: usize,
     pub recent_bytes: usize,
+    pub metrics_rules: usize,
     pub api_connections: usize,
     pub api_streams: usize,
     pub api_body: usize,
@@ -275,6 +279,7 @@ impl Reader<'_> {
             batch_spans: self.number("batch-spans"),
             batch_bytes: self.number("batch-bytes"),
             batch_delay: self.duration("batch-delay"),
+            lag: self.duration("lag"),
 
             rule_deadline: self.duration("rule-deadline"),
             rule_memory: self.number("rule-memory"),
@@ -293,6 +298,7 @@ impl Reader<'_> {
             breaker_window: self.duration("breaker-window"),
             breaker_back_off: self.duration("breaker-back-off"),
             breaker_longest: self.duration("breaker-longest"),
+            rule_share: self.number("rule-share"),
             bundles: self.folder("bundles"),
             bundles_most: self.number("bundles-most"),
             bundles_bytes: self.number("bundles-bytes"),
@@ -309,6 +315,7 @@ impl Reader<'_> {
 
             recent_signals: self.number("recent-signals"),
             recent_bytes: self.number("recent-bytes"),
+            metrics_rules: self.number("metrics-rules"),
             api_connections: self.number("api-connections"),
             api_streams: self.number("api-streams"),
             api_body: self.number("api-body"),

@@ -69,6 +69,10 @@ pub const ATTEMPT_INSTANCES: usize = 24;
 /// Instances that explain why a rule fired.
 pub const EXPLAIN_INSTANCES: usize = 8;
 
+/// Percent of a worker's time that one rule may have while the worker lags behind what arrives. At a quarter, the worst rule
+/// costs the others a third of what they could do without it, and a rule that is only dear is left alone.
+pub const SHARE_PERCENT: u32 = 25;
+
 /// Instances beside those of the workers, so that none of this takes theirs.
 pub const SPARE_INSTANCES: usize =
     LOADERS + TRIERS * TRIER_INSTANCES + ATTEMPT_INSTANCES + EXPLAIN_INSTANCES;
@@ -104,6 +108,23 @@ pub struct EngineLimits {
     pub compile: Duration,
     /// When a rule that faults is not asked any more.
     pub breaker: BreakerLimits,
+    /// What a rule may take of a worker that lags.
+    pub share: ShareLimits,
+}
+
+/// What a rule may take of a worker that lags behind what arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShareLimits {
+    /// Of its time; 100 is all of it. More rules than one may always have half as much again as an even share.
+    pub percent: u32,
+}
+
+impl Default for ShareLimits {
+    fn default() -> Self {
+        Self {
+            percent: SHARE_PERCENT,
+        }
+    }
 }
 
 /// A limit that can't hold.
@@ -149,6 +170,7 @@ impl EngineLimits {
             component_bytes: COMPONENT_BYTES,
             compile: COMPILE,
             breaker: BreakerLimits::default(),
+            share: ShareLimits::default(),
         }
     }
 
@@ -253,6 +275,13 @@ impl EngineLimits {
             1,
             10_000,
             "as the host keeps the time of each",
+        )?;
+        between(
+            "share",
+            self.share.percent as usize,
+            1,
+            100,
+            "the whole of a worker",
         )?;
         Ok(())
     }

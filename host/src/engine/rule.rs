@@ -23,6 +23,9 @@ use super::layout::Layout;
 use super::manifest::{Manifest, ManifestError};
 use super::names::{self, FunctionName};
 use super::runtime::Engine;
+use super::slow::Slow;
+use super::times::Quantiles;
+use crate::time::Time;
 
 /// A loaded rule. Shared by all workers and by every rule set that holds it, so that its instances stay warm while other
 /// rules change.
@@ -48,6 +51,8 @@ pub struct Rule {
     counters: Arc<Counters>,
     /// Of this version, wherever it is in force.
     breaker: Arc<Breaker>,
+    /// Of this version, wherever it is in force.
+    slow: Arc<Slow>,
     source: Option<Arc<RuleSource>>,
 }
 
@@ -178,6 +183,7 @@ impl Rule {
             code: Arc::new(Code::new(compiled, &bytes)),
             counters: Arc::default(),
             breaker: Arc::default(),
+            slow: Arc::default(),
             source: None,
         })
     }
@@ -188,6 +194,7 @@ impl Rule {
         Rule {
             counters: before.map_or_else(Arc::default, |before| before.counters.clone()),
             breaker: Arc::default(),
+            slow: Arc::default(),
             source: source.cloned(),
             bytes: self.bytes.clone().filter(|_| source.is_none()),
             ..self.clone()
@@ -218,6 +225,16 @@ impl Rule {
     /// Whether live traffic may ask it.
     pub fn breaker(&self) -> &Breaker {
         &self.breaker
+    }
+
+    /// Whether workers that lag pass it over.
+    pub fn slow(&self) -> &Slow {
+        &self.slow
+    }
+
+    /// How much CPU time its calls took in the last one to two minutes; none where there were none.
+    pub fn quantiles(&self, now: Time) -> Option<Quantiles> {
+        self.counters.quantiles(now)
     }
 
     /// The component's bytes, where no source gives them again: a folder of thousands of rules does not keep theirs.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::candidates::{Atom, Candidates};
+use super::counters::Counts;
 use super::manifest::Trigger;
 use super::rule::Rule;
 use crate::columns::projection::{ColumnKey, Intrinsic, Projection, ProjectionBuilder, Table};
@@ -22,6 +23,8 @@ pub struct RuleSet {
     /// Unlike any other set's in this process.
     pub(super) key: u64,
     pub(super) offsets: OffsetColumns,
+    /// Traces that were judged, by this set and those that it succeeds.
+    judged: Arc<AtomicU64>,
 }
 
 /// A rule's manifest, resolved against the projection of its set.
@@ -43,6 +46,36 @@ pub(super) struct OffsetColumns {
 impl RuleSet {
     pub fn new(generation: u64, rules: Vec<Arc<Rule>>) -> Self {
         Self::build(generation, rules, true)
+    }
+
+    /// As [`RuleSet::new`], the set that succeeds another: what all rules were judged by is counted on.
+    pub fn after(before: &RuleSet, rules: Vec<Arc<Rule>>) -> Self {
+        Self {
+            judged: before.judged.clone(),
+            ..Self::new(before.generation + 1, rules)
+        }
+    }
+
+    /// Its rules are in force from now on: what they are spared counts from here, unless they were before.
+    pub fn enters(&self) {
+        let judged = self.judged();
+        for rule in &self.rules {
+            rule.counters().came(judged);
+        }
+    }
+
+    /// Traces that were judged, by this set and those that it succeeds.
+    pub fn judged(&self) -> u64 {
+        self.judged.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn judges(&self, traces: usize) {
+        self.judged.fetch_add(traces as u64, Ordering::Relaxed);
+    }
+
+    /// What a rule of it did so far, and what it was spared.
+    pub fn counts(&self, rule: &Rule) -> Counts {
+        rule.counters().read_of(self.judged())
     }
 
     /// A set without an index, whose rules see every trace. It finds what [`RuleSet::new`]'s finds, and takes longer:
@@ -79,6 +112,7 @@ impl RuleSet {
             candidates,
             key: next_key(),
             offsets,
+            judged: Arc::default(),
             projection,
             rules,
         }

@@ -52,6 +52,8 @@ pub(super) struct Live<'a> {
     pub(super) incidents: &'a mut Vec<Incident>,
     /// How the probe stands where this batch is one for the rule at hand.
     pub(super) probe: Option<Probe>,
+    /// The worker is behind what arrives, so that no rule may have more than its share.
+    pub(super) lags: bool,
 }
 
 /// How a probe stands.
@@ -106,6 +108,9 @@ impl Tried {
 impl Tally<'_> {
     /// Before the calls of a rule for one batch, with its candidate traces: whether it may be asked.
     pub(super) fn asks(&mut self, rule: &Rule, index: u32, traces: &[u32]) -> bool {
+        if self.counts() {
+            rule.counters().candidates(traces.len());
+        }
         match self {
             Tally::Counters => true,
             Tally::Live(live) => live.asks(rule, traces),
@@ -128,10 +133,19 @@ impl Tally<'_> {
         matches!(self, Tally::Counters | Tally::Live(_))
     }
 
-    /// Before each call, with the traces that are left: whether the rule is still to be called.
-    pub(super) fn goes_on(&mut self, index: u32, rest: &[u32]) -> bool {
-        let Tally::Trial { tried, halted } = self else {
-            return true;
+    /// Before each call, with the traces that are left: whether the rule is still to be called. `is_over` says
+    /// whether it has had its share.
+    pub(super) fn goes_on(
+        &mut self,
+        rule: &Rule,
+        index: u32,
+        rest: &[u32],
+        is_over: impl FnOnce() -> bool,
+    ) -> bool {
+        let (tried, halted) = match self {
+            Tally::Counters => return true,
+            Tally::Live(live) => return live.goes_on(rule, rest, is_over),
+            Tally::Trial { tried, halted } => (tried, halted),
         };
         let faults = tried.faults.get(&index).copied().unwrap_or_default();
         let goes_on = faults < TRIAL_FAULTS && !halted();
@@ -139,6 +153,14 @@ impl Tally<'_> {
             tried.unjudged(index, rest);
         }
         goes_on
+    }
+
+    /// When it is, where that is known.
+    pub(super) fn now(&self) -> Option<Time> {
+        match self {
+            Tally::Live(live) => Some(live.now),
+            Tally::Counters | Tally::Trial { .. } => None,
+        }
     }
 
     pub(super) fn instance_made(&self, rule: &Rule) {
@@ -241,6 +263,24 @@ impl Live<'_> {
                 false
             }
         }
+    }
+
+    /// Whether a rule is still to be asked about these traces, or has had its share.
+    fn goes_on(&self, rule: &Rule, traces: &[u32], is_over: impl FnOnce() -> bool) -> bool {
+        // A probe is one batch, and decides.
+        if !self.lags || self.probe.is_some() || !is_over() {
+            return true;
+        }
+        rule.counters().passed_over(traces.len());
+        if rule.slow().passed_over(self.now) {
+            tracing::warn!(
+                rule = rule.id,
+                version = rule.version,
+                "a rule takes more than its share of a worker that lags: while that is so it is passed over for some traces, \
+                 which are counted; make it cheaper, or see `rule-share`"
+            );
+        }
+        false
     }
 
     fn asked(&mut self, rule: &Rule) {

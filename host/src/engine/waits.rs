@@ -40,7 +40,7 @@ fn waited(schedstat: &str) -> Option<Duration> {
 pub(super) fn at_work<K: Copy>(
     pieces: &[(K, Duration)],
     waited: Duration,
-) -> impl Iterator<Item = (K, u64)> {
+) -> impl Iterator<Item = (K, u64)> + '_ {
     let all: u128 = pieces.iter().map(|(_, took)| took.as_nanos()).sum();
     let worked = all.saturating_sub(waited.as_nanos());
     pieces.iter().map(move |&(piece, took)| {

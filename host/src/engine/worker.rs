@@ -4,7 +4,7 @@
 //! one), and the findings of all other rules are what they would have been without it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use foldhash::{HashSet, HashSetExt};
 
@@ -13,9 +13,11 @@ use super::candidates::Finder;
 use super::finding::{self, Asked, Finding};
 use super::gather::{CallLimits, Gather, Reader, Taken};
 use super::instance::{Instance, StartError};
+use super::laps::Laps;
 use super::rule::Rule;
 use super::runtime::Engine;
 use super::set::RuleSet;
+use super::share::Ledger;
 use super::tally::{Incident, Live, Stop, Tally, Tried};
 use super::waits::{self, Waits};
 use super::warm::Warm;
@@ -30,11 +32,25 @@ pub struct Worker {
     finder: Finder,
     gather: Gather,
     waits: Waits,
-    /// How long each rule of the batch took by the clock.
-    took: Vec<(u32, Duration)>,
-    /// The rule set that the warm instances belong to.
+    laps: Laps,
+    /// Rules that the batch concerns, in the order that they are asked.
+    order: Vec<u32>,
+    /// What each rule took lately of this thread, in live traffic.
+    ledger: Ledger,
+    /// The rule set that the warm instances and the ledger belong to.
     set: Option<u64>,
 }
+
+/// When a batch of live traffic is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub now: Time,
+    /// The worker is behind what arrives, so that no rule may have more than its share.
+    pub lags: bool,
+}
+
+/// What becomes of the findings of the rules that are quick, before those that are dear are asked.
+type Between<'a> = &'a mut dyn FnMut(&mut Vec<Finding>);
 
 impl Worker {
     pub fn new(engine: Arc<Engine>) -> Self {
@@ -50,7 +66,9 @@ impl Worker {
             finder: Finder::default(),
             gather: Gather::default(),
             waits: Waits::default(),
-            took: Vec::new(),
+            laps: Laps::default(),
+            order: Vec::new(),
+            ledger: Ledger::default(),
             set: None,
         }
     }
@@ -64,11 +82,11 @@ impl Worker {
         traces: &[Trace],
         findings: &mut Vec<Finding>,
     ) {
-        self.all(set, columns, traces, findings, &mut Tally::Counters);
+        self.all(set, columns, traces, findings, &mut Tally::Counters, None);
     }
 
-    /// As [`evaluate`](Self::evaluate), for live traffic at `now`: a rule that keeps faulting is left out for a while, as its
-    /// breaker says. What went wrong is appended to `incidents`.
+    /// As [`evaluate`](Self::evaluate), for live traffic at `now` that the worker keeps up with: a rule that keeps faulting is
+    /// left out for a while, as its breaker says. What went wrong is appended to `incidents`.
     pub fn evaluate_live(
         &mut self,
         set: &RuleSet,
@@ -78,14 +96,51 @@ impl Worker {
         now: Time,
         incidents: &mut Vec<Incident>,
     ) {
+        let moment = Moment { now, lags: false };
+        self.live(set, columns, traces, findings, moment, incidents, None);
+    }
+
+    /// As [`evaluate_live`](Self::evaluate_live), fair to all rules: those that took long the last time go last, and `between` is
+    /// called before them with what the others found, to take it away. While the worker lags, a rule that has had its share is
+    /// passed over.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a batch, when it is, and where what comes of it goes"
+    )]
+    pub fn evaluate_fairly(
+        &mut self,
+        set: &RuleSet,
+        columns: &Columns,
+        traces: &[Trace],
+        findings: &mut Vec<Finding>,
+        moment: Moment,
+        incidents: &mut Vec<Incident>,
+        between: &mut dyn FnMut(&mut Vec<Finding>),
+    ) {
+        let between = Some(between);
+        self.live(set, columns, traces, findings, moment, incidents, between);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "as above")]
+    fn live(
+        &mut self,
+        set: &RuleSet,
+        columns: &Columns,
+        traces: &[Trace],
+        findings: &mut Vec<Finding>,
+        moment: Moment,
+        incidents: &mut Vec<Incident>,
+        between: Option<Between<'_>>,
+    ) {
         let engine = self.engine.clone();
         let mut tally = Tally::Live(Live {
-            now,
+            now: moment.now,
             limits: &engine.limits().breaker,
             incidents,
             probe: None,
+            lags: moment.lags,
         });
-        self.all(set, columns, traces, findings, &mut tally);
+        self.all(set, columns, traces, findings, &mut tally, between);
     }
 
     /// As [`evaluate`](Self::evaluate), but nothing is counted or logged of it: which traces a rule has no verdict on is
@@ -101,7 +156,7 @@ impl Worker {
     ) {
         tried.unjudged.clear();
         let mut tally = Tally::Trial { tried, halted };
-        self.all(set, columns, traces, findings, &mut tally);
+        self.all(set, columns, traces, findings, &mut tally, None);
     }
 
     fn all(
@@ -111,6 +166,7 @@ impl Worker {
         traces: &[Trace],
         findings: &mut Vec<Finding>,
         tally: &mut Tally<'_>,
+        mut between: Option<Between<'_>>,
     ) {
         debug_assert_eq!(
             columns.offsets.len(),
@@ -120,40 +176,70 @@ impl Worker {
         self.enter(set);
         // Taken out, so that it can be read while instances are called.
         let mut finder = std::mem::take(&mut self.finder);
+        let mut order = std::mem::take(&mut self.order);
         finder.find(&set.candidates, columns);
+        order.clear();
+        order.extend_from_slice(finder.touched());
         let waited = self.waits.now();
-        self.took.clear();
-        let mut started = Instant::now();
-        for &rule in finder.touched() {
-            self.run(
-                set,
-                columns,
-                rule,
-                finder.traces(&set.candidates, rule),
-                findings,
-                tally,
-            );
-            let ended = Instant::now();
-            self.took.push((rule, ended - started));
-            started = ended;
+        if let Some(now) = tally.now() {
+            self.open_accounts(now, waited);
+        }
+        let quick = match between {
+            Some(_) => self.ledger.dear_last(&mut order),
+            None => order.len(),
+        };
+        self.laps.start(waited);
+        for (at, &rule) in order.iter().enumerate() {
+            if at == quick
+                && at > 0
+                && let Some(between) = &mut between
+            {
+                between(findings);
+                self.laps.go_on();
+            }
+            let traces = finder.traces(&set.candidates, rule);
+            self.run(set, columns, rule, traces, findings, tally);
         }
         self.finder = finder;
+        self.order = order;
         if tally.counts() {
-            self.count_time(set, waited);
+            self.count_time(set, tally.now());
+            set.judges(traces.len());
         }
     }
 
-    /// Enters what each rule took of the processor. One reading a batch: what a rule waited is told from what another did
-    /// by how long each took.
-    fn count_time(&mut self, set: &RuleSet, waited_before: Option<Duration>) {
-        let waited = match (waited_before, self.waits.now()) {
-            (Some(before), Some(now)) => now.saturating_sub(before),
-            _ => Duration::ZERO,
-        };
-        for (rule, nanoseconds) in waits::at_work(&self.took, waited) {
-            if let Some(rule) = set.rules.get(rule as usize) {
-                rule.counters().worked(nanoseconds);
+    fn open_accounts(&mut self, now: Time, waited: Option<Duration>) {
+        // By the clock, but for what the thread waited for a processor: on a busy machine no rule is to blame for that.
+        let age = now.since(Time::default());
+        let age = age.saturating_sub(waited.unwrap_or_default());
+        self.ledger.begin(&self.engine.limits().share, age);
+    }
+
+    /// Enters what each rule took of the processor. One reading a batch: what a call waited is told from what another did by
+    /// how long each took.
+    fn count_time(&mut self, set: &RuleSet, now: Option<Time>) {
+        let waited = self.laps.waited(self.waits.now());
+        for (lap, nanoseconds) in waits::at_work(self.laps.all(), waited) {
+            let Some(rule) = set.rules.get(lap.rule as usize) else {
+                continue;
+            };
+            rule.counters().worked(nanoseconds);
+            if lap.is_call {
+                rule.counters().timed(nanoseconds, now.unwrap_or_default());
             }
+            if now.is_some() {
+                self.ledger.charge(lap.rule, nanoseconds);
+            }
+        }
+    }
+
+    /// Whether a rule has had its share, with what it took in this batch.
+    fn has_had_its_share(&mut self, rule: u32) -> bool {
+        let took = self.laps.of_last(rule);
+        self.ledger.is_over(rule, took) && {
+            // By the clock; what the thread waited meanwhile is read where it matters.
+            let waited = self.laps.waited(self.waits.now());
+            self.ledger.is_over(rule, took.saturating_sub(waited))
         }
     }
 
@@ -168,6 +254,7 @@ impl Worker {
         }
         self.set = Some(set.key);
         self.finder = Finder::default();
+        self.ledger.enter(set.rules.iter().map(|rule| rule.key()));
         let mut keys = HashSet::with_capacity(set.rules.len());
         keys.extend(set.rules.iter().map(|rule| rule.key()));
         self.warm.keep(|rule| keys.contains(&rule));
@@ -217,7 +304,7 @@ impl Worker {
         };
         let mut rest = traces;
         while !rest.is_empty() {
-            if !tally.goes_on(index, rest) {
+            if !tally.goes_on(rule, index, rest, || self.has_had_its_share(index)) {
                 return;
             }
             let (count, oversized) = match self.gather.take(&reader, rest, limits) {
@@ -225,6 +312,7 @@ impl Worker {
                 Taken::TooLarge => {
                     tally.input_too_large(rule, index, rest[0]);
                     rest = &rest[1..];
+                    self.laps.end(index, false);
                     continue;
                 }
             };
@@ -236,7 +324,10 @@ impl Worker {
                 clauses,
                 most: self.engine.limits().findings,
             };
-            match self.call(rule, &asked, findings, tally) {
+            let calls = self.laps.called;
+            let called = self.call(rule, &asked, findings, tally);
+            self.laps.end(index, self.laps.called != calls);
+            match called {
                 Ok(()) => {}
                 // One trace, more than a call should bring, and not enough memory for it: the host's bound.
                 Err(stop) if oversized && stop.is_memory() => {
@@ -274,6 +365,7 @@ impl Worker {
         let before = findings.len();
         let result = instance.evaluate(batch);
         tally.called(rule, asked.traces.len());
+        self.laps.called += 1;
         result
             .and_then(|found| finding::accept(found, asked, gather, findings))
             .map_err(|fault| Stop::Fault {

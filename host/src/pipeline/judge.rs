@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use crate::assemble::trace::{Requests, Trace};
 use crate::columns::batch::Columns;
-use crate::engine::{Engine, Finding, Incident, RuleSet, Worker};
+use crate::engine::{Engine, Finding, Incident, Moment, RuleSet, Worker};
 use crate::signal::Emission;
 use crate::signal::judge::{Judged, Unfinished, signals};
-use crate::time::Time;
+
+/// Where signals go that need not wait for the rest of their batch.
+type Early<'a> = &'a mut dyn FnMut(Vec<Emission>);
 
 /// Judges batches of complete traces.
 pub struct Judge {
@@ -44,21 +46,30 @@ impl Judge {
         detected_at: u64,
         out: &mut Vec<Emission>,
     ) {
-        self.run(set, requests, traces, None, detected_at, out);
+        self.run(set, requests, traces, detected_at, None, out);
     }
 
-    /// As [`judge`](Self::judge), for live traffic at `now`: rules that keep faulting are left out for a while. Returns what
-    /// went wrong.
+    /// As [`judge`](Self::judge), for live traffic: rules that keep faulting are left out for a while, and rules that are dear
+    /// hold up nobody. `early` is given the signals of the others before those are asked; the rest is appended to `out`.
+    /// Returns what went wrong.
     pub fn judge_live(
         &mut self,
         set: &RuleSet,
         requests: &impl Requests,
         traces: &[Trace],
-        (now, detected_at): (Time, u64),
+        (moment, detected_at): (Moment, u64),
+        early: Early<'_>,
         out: &mut Vec<Emission>,
     ) -> &[Incident] {
         self.incidents.clear();
-        self.run(set, requests, traces, Some(now), detected_at, out);
+        self.run(
+            set,
+            requests,
+            traces,
+            detected_at,
+            Some((moment, early)),
+            out,
+        );
         &self.incidents
     }
 
@@ -67,8 +78,8 @@ impl Judge {
         set: &RuleSet,
         requests: &impl Requests,
         traces: &[Trace],
-        live: Option<Time>,
         detected_at: u64,
+        live: Option<(Moment, Early<'_>)>,
         out: &mut Vec<Emission>,
     ) {
         if traces.is_empty() || set.rules.is_empty() {
@@ -78,27 +89,41 @@ impl Judge {
         self.invalid_utf8 += self.columns.symbols.invalid_utf8();
         self.findings.clear();
         let (columns, findings) = (&self.columns, &mut self.findings);
-        match live {
-            None => self.worker.evaluate(set, columns, traces, findings),
-            Some(now) => {
-                let incidents = &mut self.incidents;
-                self.worker
-                    .evaluate_live(set, columns, traces, findings, now, incidents);
-            }
-        }
-        if self.findings.is_empty() {
-            return;
-        }
         let judged = Judged {
             set,
-            columns: &self.columns,
+            columns,
             traces,
             requests,
             unfinished: self.unfinished,
             outlines: self.outlines,
             detected_at,
         };
-        signals(&judged, &self.findings, out);
+        match live {
+            None => self.worker.evaluate(set, columns, traces, findings),
+            Some((moment, early)) => {
+                let incidents = &mut self.incidents;
+                let mut between = |findings: &mut Vec<Finding>| {
+                    let mut quick = Vec::new();
+                    if !findings.is_empty() {
+                        signals(&judged, findings, &mut quick);
+                        findings.clear();
+                    }
+                    early(quick);
+                };
+                self.worker.evaluate_fairly(
+                    set,
+                    columns,
+                    traces,
+                    findings,
+                    moment,
+                    incidents,
+                    &mut between,
+                );
+            }
+        }
+        if !findings.is_empty() {
+            signals(&judged, findings, out);
+        }
     }
 
     /// Texts that rules read and that are not UTF-8, in all batches.

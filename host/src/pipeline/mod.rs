@@ -6,7 +6,9 @@
 //! ```
 
 pub mod aftermath;
+mod giants;
 pub mod judge;
+pub mod lag;
 pub mod thread;
 
 pub use judge::Judge;

@@ -9,12 +9,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, after, never, select};
 
 use super::aftermath::Aftermath;
+use super::giants;
 use super::judge::Judge;
+use super::lag::Lag;
 use crate::assemble::counters::Counters;
 use crate::assemble::limits::Limits;
 use crate::assemble::shard::{DrainMode, Shard, Whereabouts};
 use crate::assemble::trace::{Keeping, Trace};
-use crate::engine::RuleSet;
+use crate::engine::{Moment, RuleSet};
 use crate::ingest::Routed;
 use crate::replay::ring::{JudgedBatch, Part};
 use crate::rules::Published;
@@ -33,6 +35,11 @@ impl Clock {
         Clock {
             started: Instant::now(),
         }
+    }
+
+    /// The time of a process that started then.
+    pub fn started(started: Instant) -> Clock {
+        Clock { started }
     }
 
     /// Since the start, monotonic.
@@ -60,6 +67,10 @@ pub struct Progress {
     pub assembly: Counters,
     /// Texts that rules read and that are not UTF-8.
     pub invalid_utf8: u64,
+    /// How long what the last turn began with had waited; nothing once the thread has caught up.
+    pub behind: Duration,
+    /// Turns that began with a lag.
+    pub lagging_turns: u64,
 }
 
 /// What a thread shows to others, as of its last turn.
@@ -77,6 +88,8 @@ pub struct ShardThread {
     pub limits: Limits,
     /// How long spans are taken in before what is complete is judged, while more are queued.
     pub batch_delay: Duration,
+    /// How far it is behind, and when that is a lag.
+    pub lag: Lag,
     pub incoming: Receiver<Routed>,
     /// Answered between batches.
     pub asks: Receiver<Ask>,
@@ -93,8 +106,8 @@ pub struct ShardThread {
 /// What a turn begins with.
 enum First {
     Spans(Box<Routed>),
-    /// A trace may be complete.
-    Due,
+    /// A trace may be complete, since then.
+    Due(Time),
     Closed,
 }
 
@@ -117,6 +130,8 @@ impl ShardThread {
         while let Turn::Until(now) = self.receive(&mut shard, &mut set) {
             self.judge_complete(&mut shard, &set, now, &mut traces);
         }
+        // Nothing waits any more: what is left is judged by all rules.
+        self.lag.is_over();
         self.judge_complete(&mut shard, &set, self.clock.now(), &mut traces);
         set = self.rules.current();
         shard.set_generation(set.generation);
@@ -138,11 +153,20 @@ impl ShardThread {
         let first = self.first(shard);
         *set = self.rules.current();
         shard.set_generation(set.generation);
-        let until = self.clock.now().after(self.batch_delay);
+        let began = self.clock.now();
+        let until = began.after(self.batch_delay);
         let mut spans = 0;
         let mut taken = match first {
-            First::Spans(routed) => self.take(shard, *routed, &mut spans),
-            First::Due => Time::default(),
+            First::Spans(routed) => {
+                let waited = began.since(self.clock.at(routed.arrived));
+                let room = self.incoming.capacity().unwrap_or(usize::MAX);
+                self.lag.turn(waited, self.incoming.len() > room / 2);
+                self.take(shard, *routed, &mut spans)
+            }
+            First::Due(at) => {
+                self.lag.turn(began.since(at), false);
+                Time::default()
+            }
             First::Closed => return Turn::Closed,
         };
         while spans < self.limits.batch_spans as usize {
@@ -172,7 +196,11 @@ impl ShardThread {
                 Err(TryRecvError::Disconnected) => return First::Closed,
                 Err(TryRecvError::Empty) => {}
             }
-            let due = match shard.next_deadline() {
+            if self.lag.is_over() {
+                self.show(shard);
+            }
+            let next = shard.next_deadline();
+            let due = match next {
                 Some(at) => after(at.since(self.clock.now())),
                 None => never(),
             };
@@ -185,7 +213,7 @@ impl ShardThread {
                     Ok(ask) => self.answer(shard, &ask),
                     Err(_) => self.asks = never(),
                 },
-                recv(due) -> _ => return First::Due,
+                recv(due) -> _ => return First::Due(next.unwrap_or_default()),
             }
         }
     }
@@ -205,12 +233,18 @@ impl ShardThread {
         now: Time,
         traces: &mut Vec<Trace>,
     ) {
+        let mut giants = Vec::new();
         loop {
             let more = shard.poll(now, traces);
+            giants::set_apart(traces, self.limits.batch_spans as usize, &mut giants);
             self.judge(shard, set, traces);
             if !more {
                 break;
             }
+        }
+        for giant in giants {
+            traces.push(giant);
+            self.judge(shard, set, traces);
         }
         self.show(shard);
     }
@@ -223,16 +257,28 @@ impl ShardThread {
         let mut signals: Vec<Emission> = Vec::new();
         let judged_at = Clock::unix_ns();
         let when = (self.clock.now(), judged_at);
-        let incidents = self
-            .judge
-            .judge_live(set, shard, traces, when, &mut signals);
+        let moment = Moment {
+            now: when.0,
+            lags: self.lag.lags(),
+        };
+        // Those of quick rules do not wait for dear ones.
+        let mut left: Vec<Emission> = Vec::new();
+        let sink = &self.sink;
+        let mut early = |quick: Vec<Emission>| {
+            left.extend_from_slice(&quick);
+            sink.send(quick);
+        };
+        let at = (moment, judged_at);
+        let judge = &mut self.judge;
+        let incidents = judge.judge_live(set, shard, traces, at, &mut early, &mut signals);
         if !incidents.is_empty() {
             self.aftermath.follow(incidents, set, traces, shard, when);
         }
+        let both = (!left.is_empty()).then(|| giants::together(traces, left, &signals));
         let batch = JudgedBatch {
             traces,
             requests: &*shard,
-            signals: &signals,
+            signals: both.as_deref().unwrap_or(&signals),
             generation: set.generation,
             judged_at,
         };
@@ -257,6 +303,8 @@ impl ShardThread {
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Progress {
             assembly: shard.counters(),
             invalid_utf8: self.judge.invalid_utf8(),
+            behind: self.lag.behind(),
+            lagging_turns: self.lag.turns(),
         };
     }
 }
@@ -323,6 +371,7 @@ mod tests {
         let thread = ShardThread {
             limits,
             batch_delay: Duration::ZERO,
+            lag: Lag::new(Duration::from_secs(1)),
             incoming,
             asks,
             ring,

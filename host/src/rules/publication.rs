@@ -17,8 +17,10 @@ pub struct Published {
 impl Published {
     /// Publishes generation 1.
     pub fn new(rules: Vec<Arc<Rule>>) -> Self {
+        let first = RuleSet::new(1, rules);
+        first.enters();
         Self {
-            current: ArcSwap::from_pointee(RuleSet::new(1, rules)),
+            current: ArcSwap::from_pointee(first),
             publishing: Mutex::new(()),
         }
     }
@@ -34,7 +36,8 @@ impl Published {
             .publishing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let set = Arc::new(RuleSet::new(self.current.load().generation + 1, rules));
+        let set = Arc::new(RuleSet::after(&self.current.load(), rules));
+        set.enters();
         self.current.store(set.clone());
         set
     }

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::compile::{Message, Problem};
 use crate::engine::fault::Fault;
 use crate::engine::{Rule, RuleSet};
+use crate::time::Time;
 
 /// What a look at the rule files led to. Whatever could fail has failed before; nothing here is in doubt.
 #[derive(Debug, Default)]
@@ -81,7 +82,7 @@ pub struct Trip {
 }
 
 /// How a rule stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RuleState {
     /// The file's present version is in force.
@@ -94,6 +95,8 @@ pub enum RuleState {
     Quarantined,
     /// The file's present version kept faulting: the good one before it is in force until the file is another.
     RolledBack,
+    /// In force, and passed over for some traces within the last minute, as it takes more than its share of a worker that lags.
+    Slow,
 }
 
 /// A rule, or a file that gives none, as it stands.
@@ -108,6 +111,29 @@ pub struct RuleStatus {
     pub diagnostic: Option<String>,
     /// The file's present version, where it was rolled back.
     pub withheld: Option<Withheld>,
+}
+
+impl RuleState {
+    pub const ALL: [RuleState; 6] = [
+        RuleState::Active,
+        RuleState::LastGood,
+        RuleState::Broken,
+        RuleState::Quarantined,
+        RuleState::RolledBack,
+        RuleState::Slow,
+    ];
+
+    /// As metrics and the API have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            RuleState::Active => "active",
+            RuleState::LastGood => "last_good",
+            RuleState::Broken => "broken",
+            RuleState::Quarantined => "quarantined",
+            RuleState::RolledBack => "rolled_back",
+            RuleState::Slow => "slow",
+        }
+    }
 }
 
 /// A version that is not in force though its file is right: it kept faulting.
@@ -133,12 +159,27 @@ impl Update {
 }
 
 impl RuleStatus {
-    /// How the rule stands right now: a breaker opens and closes by itself.
-    pub fn state_now(&self) -> RuleState {
-        let is_open = |rule: &Arc<Rule>| rule.breaker().quarantine().is_some();
-        match self.rule.as_ref().is_some_and(is_open) {
-            true => RuleState::Quarantined,
-            false => self.state,
+    /// Of a rule that the host came with, which no file gives.
+    pub fn fixed(rule: &Arc<Rule>) -> RuleStatus {
+        RuleStatus {
+            id: rule.id.clone(),
+            path: rule.origin.clone(),
+            state: RuleState::Active,
+            rule: Some(rule.clone()),
+            diagnostic: None,
+            withheld: None,
+        }
+    }
+
+    /// How the rule stands right now: a breaker opens and closes by itself, and a worker lags or does not.
+    pub fn state_now(&self, now: Time) -> RuleState {
+        let Some(rule) = &self.rule else {
+            return self.state;
+        };
+        match self.state {
+            _ if rule.breaker().quarantine().is_some() => RuleState::Quarantined,
+            RuleState::Active if rule.slow().is_slow(now) => RuleState::Slow,
+            state => state,
         }
     }
 }

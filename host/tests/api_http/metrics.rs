@@ -68,7 +68,7 @@ fn samples(text: &str) -> HashMap<String, f64> {
         if let Some(of) = line.strip_prefix("# TYPE ") {
             let (name, of) = of.split_once(' ').expect("a name and a type");
             assert_eq!((name, kind.as_str()), (family.as_str(), ""), "{line}");
-            assert!(["counter", "gauge"].contains(&of), "{line}");
+            assert!(["counter", "gauge", "summary"].contains(&of), "{line}");
             assert_eq!(of == "counter", name.ends_with("_total"), "{line}");
             kind = of.to_owned();
             continue;
@@ -76,7 +76,9 @@ fn samples(text: &str) -> HashMap<String, f64> {
         assert!(!kind.is_empty(), "no type before {line}");
         let (series, value) = line.rsplit_once(' ').expect("a sample");
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
-        assert_eq!(name, family, "{line}");
+        let of_summary = |suffix| kind == "summary" && name.strip_suffix(suffix) == Some(&family);
+        let is_of_family = name == family || of_summary("_sum") || of_summary("_count");
+        assert!(is_of_family, "{line}");
         assert!(are_labels(labels), "{line}");
         let value: f64 = value.parse().expect("a number");
         assert!(kind != "counter" || value >= 0.0, "{line}");
@@ -112,6 +114,90 @@ fn are_labels(mut rest: &str) -> bool {
         rest = &value[end + 1..];
         rest = rest.strip_prefix(',').unwrap_or(rest);
     }
+}
+
+#[test]
+fn a_rule_is_told_with_what_it_was_spared_and_how_long_its_calls_took() {
+    let (_folder, serve) = start(&[]);
+    let of = |samples: &HashMap<String, f64>, name: &str, rule: &str| {
+        samples[&format!("betrace_rule_{name}{{rule=\"{rule}\"}}")]
+    };
+    charge(&serve, 1);
+    serve.signal();
+    let judged = "betrace_rule_skipped_traces_total{rule=\"silent\"} 1";
+    let text = until(&serve, "/metrics", |answer| answer.text.contains(judged)).text;
+    let samples = samples(&text);
+    assert_eq!(
+        of(&samples, "skipped_traces_total", "charge-needs-check"),
+        0.0
+    );
+    assert_eq!(of(&samples, "evaluations_total", "charge-needs-check"), 1.0);
+    assert_eq!(
+        of(&samples, "passed_over_traces_total", "charge-needs-check"),
+        0.0
+    );
+    assert_eq!(
+        of(&samples, "evaluation_seconds_count", "charge-needs-check"),
+        1.0
+    );
+    assert_eq!(of(&samples, "evaluation_seconds_count", "silent"), 0.0);
+    for quantile in ["0.5", "0.99"] {
+        let quantile = |rule: &str| {
+            format!("betrace_rule_evaluation_seconds{{rule=\"{rule}\",quantile=\"{quantile}\"}}")
+        };
+        let took = samples[&quantile("charge-needs-check")];
+        assert!(took > 0.0 && took < 1.0, "{took}");
+        assert!(!samples.contains_key(&quantile("silent")));
+    }
+    assert_eq!(samples["betrace_shard_lag_seconds{shard=\"0\"}"], 0.0);
+    assert_eq!(samples["betrace_rules_unlisted"], 0.0);
+    assert_eq!(samples["betrace_rules{state=\"slow\"}"], 0.0);
+}
+
+#[test]
+fn rules_beyond_the_bound_are_told_together_and_no_counter_falls() {
+    let (folder, serve) = start(&["--metrics-rules", "1"]);
+    let read = || samples(&get(&serve, "/metrics").text);
+    let evaluations = |samples: &HashMap<String, f64>, rule: &str| {
+        let name = format!("betrace_rule_evaluations_total{{rule=\"{rule}\"}}");
+        samples.get(&name).copied()
+    };
+    // Nothing has cost anything yet, so the first is listed.
+    let before = read();
+    assert_eq!(before["betrace_rules_unlisted"], 1.0);
+    assert_eq!(evaluations(&before, "charge-needs-check"), Some(0.0));
+    assert_eq!(evaluations(&before, "silent"), None);
+    assert_eq!(evaluations(&before, "(others)"), Some(0.0));
+    // Two more, one of which is called as well: one of those two is listed, and the other is not.
+    let more = format!("{RULES}rule more {{ detect {{ payment.charge_card }} }}\n");
+    save(folder.path(), &more);
+    until(&serve, "/metrics", |answer| {
+        samples(&answer.text)["betrace_rules_unlisted"] == 2.0
+    });
+    charge(&serve, 1);
+    for _ in 0..2 {
+        serve.signal();
+    }
+    let after = until(&serve, "/metrics", |answer| {
+        evaluations(&samples(&answer.text), "(others)") == Some(1.0)
+    });
+    let after = samples(&after.text);
+    let listed = ["charge-needs-check", "more"].map(|rule| evaluations(&after, rule));
+    assert!(
+        listed == [Some(1.0), None] || listed == [None, Some(1.0)],
+        "{listed:?}"
+    );
+    // All can be listed again; what the others did stays told.
+    save(
+        folder.path(),
+        "rule more { detect { payment.charge_card } }",
+    );
+    let alone = until(&serve, "/metrics", |answer| {
+        samples(&answer.text)["betrace_rules_unlisted"] == 0.0
+    });
+    let alone = samples(&alone.text);
+    assert_eq!(evaluations(&alone, "more"), Some(1.0));
+    assert_eq!(evaluations(&alone, "(others)"), Some(1.0));
 }
 
 #[test]
