@@ -15,6 +15,9 @@ pub(super) trait Disk: Send {
         spare: Option<&Path>,
         header: &[u8],
     ) -> io::Result<Box<dyn Medium>>;
+
+    /// A file that was made before, without what is behind `length`, and durably so.
+    fn reopen(&mut self, path: &Path, length: u64) -> io::Result<Box<dyn Medium>>;
 }
 
 /// A file that is appended to.
@@ -51,6 +54,13 @@ impl Disk for Files {
         if let Some(spare) = spare {
             fs::rename(spare, path)?;
         }
+        Ok(Box::new(file))
+    }
+
+    fn reopen(&mut self, path: &Path, length: u64) -> io::Result<Box<dyn Medium>> {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.cut(length)?;
+        file.sync_all()?;
         Ok(Box::new(file))
     }
 }

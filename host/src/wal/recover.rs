@@ -4,7 +4,7 @@
 //! is, when it was logged before its trace was forgotten. A span that came later began a new trace.
 
 use std::collections::VecDeque;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Duration;
 
 use bytes::Bytes;
-use crossbeam_channel::{Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use hashbrown::HashMap;
 
 use super::counters::{Counters, add};
 use super::decided::{Decision, Decisions, Sealed as SealedDecided};
-use super::disk::{Files, Medium};
+use super::disk::{Disk, Files};
 use super::folder::{Entry, Folder};
 use super::format::{
     DECIDED_BYTES, Found, HeaderError, Kind, Records, SEGMENT_HEADER, check_segment,
 };
 use super::segment::{Logged, Segment};
-use super::writer::{Current, MOST_SEGMENTS, Sealed, Writer};
+use super::writer::{Current, Entry as Incoming, MOST_SEGMENTS, Sealed, Writer};
 use super::{Clock, Keeper, Log, OpenError, Options, Pressure, Shared};
 
 /// A log that was found, and is this process' from now on.
@@ -151,9 +151,13 @@ impl Opened {
 
     /// What writes decided traces from now on.
     pub fn decisions(&mut self) -> Decisions {
+        self.decisions_on(Box::new(Files))
+    }
+
+    pub(super) fn decisions_on(&mut self, disk: Box<dyn Disk>) -> Decisions {
         Decisions::new(
             Arc::clone(&self.folder),
-            Box::new(Files),
+            disk,
             Arc::clone(&self.shared),
             std::mem::take(&mut self.sealed_decided),
         )
@@ -204,9 +208,24 @@ impl Opened {
     /// Starts to write. `wakes`, one for each shard, wake it to look at the [`Pressure`].
     pub fn start(self, wakes: Vec<Sender<()>>) -> Result<(Log, Keeper), OpenError> {
         let (entries, incoming) = unbounded();
+        let writer = self.writer(incoming, wakes, Box::new(Files));
+        let thread = std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|source| OpenError::Thread { source })?;
+        Ok((Log { entries }, Keeper { thread }))
+    }
+
+    /// Goes on where the last segment ends, if it is well.
+    pub(super) fn writer(
+        self,
+        incoming: Receiver<Incoming>,
+        wakes: Vec<Sender<()>>,
+        mut disk: Box<dyn Disk>,
+    ) -> Writer {
         let next = self.requests.last().map_or(1, |last| last.entry.number + 1);
         let mut olds = self.requests;
-        let current = olds.last().and_then(Old::reopen);
+        let current = olds.last().and_then(|last| last.reopen(&mut *disk));
         if current.is_some() {
             olds.pop();
         }
@@ -214,9 +233,9 @@ impl Opened {
             segment: old.segment,
             bytes: old.entry.bytes,
         });
-        let writer = Writer {
+        Writer {
             folder: self.folder,
-            disk: Box::new(Files),
+            disk,
             shared: self.shared,
             incoming,
             sealed: sealed.collect(),
@@ -225,12 +244,7 @@ impl Opened {
             next,
             wakes,
             is_failing: false,
-        };
-        let thread = std::thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(move || writer.run())
-            .map_err(|source| OpenError::Thread { source })?;
-        Ok((Log { entries }, Keeper { thread }))
+        }
     }
 
     fn read_decided(&mut self, entry: &Entry) -> Result<(), OpenError> {
@@ -344,15 +358,12 @@ impl Old {
     }
 
     /// Cuts what is behind its end, and goes on there.
-    fn reopen(&self) -> Option<Current> {
+    fn reopen(&self, disk: &mut dyn Disk) -> Option<Current> {
         let length = self.end?;
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).open(&self.entry.path).ok()?;
-        file.cut(length).ok()?;
-        file.sync_all().ok()?;
         Some(Current {
             segment: Arc::clone(&self.segment),
-            file: Box::new(file),
+            // Where that fails the next segment does as well.
+            file: disk.reopen(&self.entry.path, length).ok()?,
             length,
             bytes: length,
         })

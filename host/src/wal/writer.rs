@@ -123,15 +123,15 @@ impl Writer {
         for entry in group {
             let length = (RECORD_HEADER + entry.bytes.len()) as u64;
             let limit = self.shared.options.bytes;
-            if !self.has_room(bytes + length) {
-                add(&self.shared.counters.full, 1);
-                let _ = entry.answer.send(Err(LogError::Full { limit }));
-                continue;
-            }
             if self.is_full(bytes, length) {
                 self.flush(std::mem::take(&mut run));
                 bytes = 0;
                 self.seal();
+            }
+            if !self.has_room(bytes + length) {
+                add(&self.shared.counters.full, 1);
+                let _ = entry.answer.send(Err(LogError::Full { limit }));
+                continue;
             }
             run.push(entry);
             bytes += length;
