@@ -8,13 +8,13 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{PATIENCE, Serve, betrace, lines};
+use support::{PATIENCE, Serve, lines, rest, serving};
 
 /// One that fires on every trace, and one that fires on a trace of which the second half is missing.
 const RULES: &str = "\
@@ -287,8 +287,7 @@ fn enter(owed: &mut HashMap<String, Duration>, trace: &Acknowledged) {
 
 /// Kills it at the first word that it says: it has read the log by then, and serves nothing yet.
 fn kill_while_it_starts(place: &Place, settings: &[&str]) {
-    let mut child = betrace(&["serve", "--otlp-grpc", "127.0.0.1:0", "--otlp-http", "127.0.0.1:0"])
-        .args(["--api", "127.0.0.1:0"])
+    let mut child = serving()
         .args(place.arguments(settings))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -299,4 +298,215 @@ fn kill_while_it_starts(place: &Place, settings: &[&str]) {
     said.recv_timeout(PATIENCE).expect("it says something");
     child.kill().expect("it is our child");
     child.wait().expect("it is our child");
+}
+
+#[test]
+fn sigterm_leaves_what_is_open_to_the_next_start() {
+    let place = Place::new();
+    for name in ["first", "second"] {
+        let serve = place.start(&NEVER);
+        assert!(Client::connect(&serve.http).is_taken(&request(1, name, 10)));
+        let (_, stderr, status) = serve.terminate();
+        assert_eq!(status.code(), Some(0), "{stderr:?}");
+        let left = "  left in the log for the next start: 1 open trace".to_owned();
+        assert!(stderr.contains(&left), "{stderr:?}");
+        assert_eq!(place.signals(), []);
+    }
+    let serve = place.start(&["--settle", "1ms"]);
+    let came_back = "1 open trace of 2 spans in 2 requests came back from";
+    assert!(serve.greeting.iter().any(|line| line.contains(came_back)), "{:?}", serve.greeting);
+    wait_for(&serve, "betrace_log_decided_traces_total", |decided| decided == 1.0);
+    assert_eq!(place.signals(), [("every".to_owned(), trace_id(1))], "it had both halves");
+    let (_, stderr, _) = serve.terminate();
+    let left = "  left in the log for the next start: 0 open traces".to_owned();
+    assert!(stderr.contains(&left), "{stderr:?}");
+}
+
+#[test]
+fn a_trace_that_was_decided_before_the_start_is_not_opened_again() {
+    let place = Place::new();
+    let serve = place.start(&["--settle", "1ms"]);
+    assert!(Client::connect(&serve.http).is_taken(&request(1, "first", 10)));
+    wait_for(&serve, "betrace_log_decided_traces_total", |decided| decided == 1.0);
+    drop(serve);
+    let written = place.signals();
+    assert_eq!(written.len(), 2);
+
+    let serve = place.start(&["--settle", "1ms"]);
+    assert_eq!(metric(&serve, "betrace_log_replayed_total{what=\"spans\"}"), 0.0);
+    assert!(Client::connect(&serve.http).is_taken(&request(1, "second", 10)));
+    wait_for(&serve, "betrace_late_spans_total", |late| late == 1.0);
+    serve.terminate();
+    assert_eq!(place.signals(), written);
+}
+
+#[test]
+fn signals_that_are_there_are_not_written_again_and_a_torn_one_is() {
+    let place = Place::new();
+    let serve = place.start(&["--settle", "1ms"]);
+    assert!(Client::connect(&serve.http).is_taken(&request(1, "first", 10)));
+    wait_for(&serve, "betrace_log_decided_traces_total", |decided| decided == 1.0);
+    drop(serve);
+    // As after a crash of the machine: the signals are there but for a part of the last, that they are is not.
+    let path = place.path("signals.jsonl");
+    let written = fs::read_to_string(&path).expect("a file");
+    fs::write(&path, &written[..written.len() - 10]).expect("a file");
+    for file in place.files("decided") {
+        fs::remove_file(file).expect("it is there");
+    }
+
+    let serve = place.start(&["--settle", "1ms"]);
+    wait_for(&serve, "betrace_log_decided_traces_total", |decided| decided == 1.0);
+    assert_eq!(metric(&serve, "betrace_signals_repeated_total"), 1.0);
+    let (_, stderr, _) = serve.terminate();
+    let repeated = "  signals that were written before the start: 1".to_owned();
+    assert!(stderr.contains(&repeated), "{stderr:?}");
+    let signals = place.signals();
+    let rules: Vec<&str> = signals.iter().map(|(rule, _)| rule.as_str()).collect();
+    assert_eq!(rules, ["every", "half"]);
+}
+
+#[test]
+fn a_second_process_is_told_which_has_the_folder() {
+    let place = Place::new();
+    let serve = place.start(&NEVER);
+    let (code, said) = refused(&place, &[]);
+    assert_eq!(code, Some(2), "{said}");
+    let holder = format!("in use by process {}", serve.id());
+    assert!(said.contains(&holder), "{said}");
+    assert!(Client::connect(&serve.http).is_taken(&request(1, "first", 10)));
+}
+
+#[test]
+fn a_log_of_a_newer_version_is_refused() {
+    let place = Place::new();
+    drop(place.start(&NEVER));
+    let mut header = [0; 32];
+    header[..10].copy_from_slice(b"BTRCWAL\n\x02\x00");
+    let crc = crc32fast::hash(&header[..28]);
+    header[28..].copy_from_slice(&crc.to_le_bytes());
+    let file = place.path("data").join(format!("requests-{:020}.wal", 1));
+    fs::write(&file, header).expect("a file");
+    let (code, said) = refused(&place, &[]);
+    assert_eq!(code, Some(2), "{said}");
+    let wanted = format!("{} is of version 2 of the write-ahead log, and this betrace reads version 1", file.display());
+    assert!(said.contains(&wanted), "{said}");
+}
+
+#[test]
+fn damage_in_the_middle_is_told_and_what_is_behind_it_is_judged() {
+    let place = Place::new();
+    let serve = place.start(&NEVER);
+    let mut client = Client::connect(&serve.http);
+    for trace in 1..=3 {
+        assert!(client.is_taken(&request(trace, "first", 1_000)));
+    }
+    drop(serve);
+    let file = place.files("requests").remove(0);
+    let mut bytes = fs::read(&file).expect("a file");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, bytes).expect("a file");
+
+    let serve = place.start(&["--settle", "1ms"]);
+    let told = serve.greeting.join("\n");
+    for wanted in ["is damaged", file.to_str().expect("UTF-8"), "offset", "length"] {
+        assert!(told.contains(wanted), "{wanted}: {told}");
+    }
+    assert_eq!(metric(&serve, "betrace_log_damaged_places_total"), 1.0);
+    wait_for(&serve, "betrace_log_decided_traces_total", |decided| decided == 2.0);
+    let traces: HashSet<String> = place.signals().into_iter().map(|(_, trace)| trace).collect();
+    assert_eq!(traces, HashSet::from([trace_id(1), trace_id(3)]));
+}
+
+#[test]
+fn near_its_bound_the_oldest_traces_are_judged_early() {
+    const BOUND: u64 = 1 << 20;
+    let place = Place::new();
+    let settings = ["--log-size", "1MiB", "--request-limit", "64KiB", "--workers", "2"];
+    let serve = place.start(&[&settings[..], &NEVER[..]].concat());
+    let mut client = Client::connect(&serve.http);
+    let started = Instant::now();
+    let mut refused = 0;
+    for trace in 1..=400 {
+        while !client.is_taken(&request(trace, "first", 9_000)) {
+            // The shards are about to let old ones go.
+            refused += 1;
+            assert!(started.elapsed() < PATIENCE);
+        }
+        let bytes: u64 = place.files("requests").iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum();
+        assert!(bytes <= BOUND, "{bytes}");
+    }
+    let evicted = metric(&serve, "betrace_log_evicted_traces_total");
+    assert!((250.0..400.0).contains(&evicted), "{evicted}");
+    assert_eq!(metric(&serve, "betrace_log_full_total"), f64::from(refused));
+    assert_eq!(metric(&serve, "betrace_traces_completed_total{reason=\"evicted\"}"), evicted);
+    // What was judged is not there again, and nothing else is missing.
+    drop(serve);
+    let serve = place.start(&["--settle", "1ms", "--workers", "1"]);
+    wait_for(&serve, "betrace_open_traces", |open| open == 0.0);
+    serve.terminate();
+    let signals = place.signals();
+    let traces: HashSet<&String> = signals.iter().map(|(_, trace)| trace).collect();
+    assert_eq!((traces.len(), signals.len()), (400, 800));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn while_the_disk_is_full_senders_are_told_to_try_again() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+    let place = Place::new();
+    // A file that may not grow is as good as a disk that is full. The shell lets it be an error, and not the end.
+    let mut command = Command::new("sh");
+    let served = serving();
+    command
+        .args(["-c", "trap '' XFSZ; ulimit -S -f 64; exec \"$0\" \"$@\""])
+        .arg(served.get_program())
+        .args(served.get_args())
+        .args(place.arguments(&NEVER))
+        .env("BETRACE_LOG_FORMAT", "text");
+    let serve = Serve::spawn(command);
+    let mut client = Client::connect(&serve.http);
+    let mut taken = 0;
+    let refused = loop {
+        let head = client.post(&request(taken + 1, "first", 9_000)).expect("it lives");
+        if !head.starts_with("http/1.1 200") {
+            break head;
+        }
+        taken += 1;
+    };
+    assert!(refused.starts_with("http/1.1 503") && refused.contains("retry-after: 1"), "{refused}");
+    assert!(taken > 0);
+    assert!(!client.is_taken(&request(taken + 1, "first", 9_000)));
+    serve.said("can't write the write-ahead log");
+    assert_eq!(metric(&serve, "betrace_otlp_refused_requests_total{transport=\"http\",reason=\"unlogged\"}"), 2.0);
+    assert_eq!(metric(&serve, "betrace_log_failures_total{what=\"requests\"}"), 2.0);
+
+    let pid = Pid::from_raw(serve.id().cast_signed());
+    let free = Rlimit { current: None, maximum: None };
+    prlimit(pid, Resource::Fsize, free).expect("it is our child");
+    taken += 1;
+    assert!(client.is_taken(&request(taken, "first", 9_000)), "there is room again");
+    serve.said("can be written again");
+    drop(serve);
+    let serve = place.start(&["--settle", "1ms"]);
+    assert_eq!(metric(&serve, "betrace_log_cut_bytes_total"), 0.0);
+    wait_for(&serve, "betrace_log_decided_traces_total", |decided| decided == taken as f64);
+    let traces: HashSet<String> = place.signals().into_iter().map(|(_, trace)| trace).collect();
+    assert_eq!(traces, (1..=taken).map(trace_id).collect());
+}
+
+/// Runs a `serve` that does not start: exit code and stderr.
+fn refused(place: &Place, more: &[&str]) -> (Option<i32>, String) {
+    let mut child = serving()
+        .args(place.arguments(more))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary was built");
+    let said = rest(&lines(child.stderr.take().expect("piped")));
+    let status = child.wait().expect("it is our child");
+    (status.code(), said.join("\n"))
 }

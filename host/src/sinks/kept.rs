@@ -56,7 +56,7 @@ impl Patience {
         loop {
             match work() {
                 Ok(()) if is_failing => {
-                    tracing::info!("signals can be written again");
+                    tracing::warn!("signals can be written again");
                     return Ok(());
                 }
                 Ok(()) => return Ok(()),

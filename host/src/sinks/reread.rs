@@ -20,6 +20,9 @@ pub(super) fn open(path: &Path) -> io::Result<(File, HashSet<u128>)> {
         .append(true)
         .read(true)
         .open(path)?;
+    // That there is such a file has to last as long as what is written into it. Not every folder can be synced.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let _ = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
     // A pipe or a terminal has nothing to read back.
     if !file.metadata()?.is_file() {
         return Ok((file, HashSet::new()));
@@ -40,6 +43,8 @@ pub(super) fn open(path: &Path) -> io::Result<(File, HashSet<u128>)> {
         tracing::warn!(file = %file_name, bytes = torn, "the last line of the signals was torn, and is cut off");
         file.set_len(from + whole as u64)?;
     }
+    // The torn one is to come again.
+    bytes.truncate(whole);
     let lines = bytes.split(|&byte| byte == b'\n');
     Ok((file, lines.filter_map(id).collect()))
 }

@@ -154,7 +154,7 @@ impl Writer {
         match self.write(&run) {
             Ok(segment) => {
                 if std::mem::take(&mut self.is_failing) {
-                    tracing::info!("the write-ahead log can be written again");
+                    tracing::warn!("the write-ahead log can be written again");
                 }
                 add(&self.shared.counters.requests, run.len() as u64);
                 for entry in run {
