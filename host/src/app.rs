@@ -256,7 +256,9 @@ impl Host {
             watch,
             broken,
             bundles: bundle_counters,
-            log: recovery.as_ref().map(|recovery| recovery.opened().counters()),
+            log: recovery
+                .as_ref()
+                .map(|recovery| recovery.opened().counters()),
         };
         let beside = beside.serve(config, &live, seen);
         let replayed = recovery.map(|recovery| recovery.replay(&router, config.data.as_ref()));

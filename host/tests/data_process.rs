@@ -45,12 +45,20 @@ impl Place {
 
     fn arguments(&self, more: &[&str]) -> Vec<String> {
         let named = ["rules", "data", "signals"].map(|name| {
-            let name = if name == "signals" { "signals.jsonl" } else { name };
+            let name = if name == "signals" {
+                "signals.jsonl"
+            } else {
+                name
+            };
             self.path(name).to_str().expect("UTF-8").to_owned()
         });
         let flags = ["--rules", "--data", "--signals"].map(str::to_owned);
-        let both = flags.into_iter().zip(named).flat_map(|(flag, name)| [flag, name]);
-        both.chain(more.iter().map(|&word| word.to_owned())).collect()
+        let both = flags
+            .into_iter()
+            .zip(named)
+            .flat_map(|(flag, name)| [flag, name]);
+        both.chain(more.iter().map(|&word| word.to_owned()))
+            .collect()
     }
 
     fn start(&self, more: &[&str]) -> Serve {
@@ -63,7 +71,8 @@ impl Place {
     fn signals(&self) -> Vec<(String, String)> {
         let text = fs::read_to_string(self.path("signals.jsonl")).unwrap_or_default();
         let signal = |line: &str| {
-            let signal: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            let signal: Value =
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
             let text = |field: &str| signal[field].as_str().expect("a text").to_owned();
             (text("rule"), text("trace_id"))
         };
@@ -231,7 +240,14 @@ fn a_host_that_is_killed_a_hundred_times_owes_no_verdict_and_repeats_no_signal()
     let place = Place::new();
     // A log of small segments, so that they come and go.
     let settings = [
-        "--settle", "40ms", "--workers", "2", "--request-limit", "64KiB", "--log-size", "4MiB",
+        "--settle",
+        "40ms",
+        "--workers",
+        "2",
+        "--request-limit",
+        "64KiB",
+        "--log-size",
+        "4MiB",
     ];
     let mut random = Random(0x5eed);
     let mut owed: HashMap<String, Duration> = HashMap::new();
@@ -277,7 +293,10 @@ fn a_host_that_is_killed_a_hundred_times_owes_no_verdict_and_repeats_no_signal()
         let has = |rule: &str| seen.contains(&(rule.to_owned(), trace.clone()));
         assert!(has("every"), "{trace} was acknowledged, and has no verdict");
         // Whoever sent both halves in time has a verdict on both.
-        assert!(!has("half") || *took >= SETTLE, "{trace} was judged by half of it");
+        assert!(
+            !has("half") || *took >= SETTLE,
+            "{trace} was judged by half of it"
+        );
     }
 }
 
@@ -314,9 +333,19 @@ fn sigterm_leaves_what_is_open_to_the_next_start() {
     }
     let serve = place.start(&["--settle", "1ms"]);
     let came_back = "1 open trace of 2 spans in 2 requests came back from";
-    assert!(serve.greeting.iter().any(|line| line.contains(came_back)), "{:?}", serve.greeting);
-    wait_for(&serve, "betrace_log_decided_traces_total", |decided| decided == 1.0);
-    assert_eq!(place.signals(), [("every".to_owned(), trace_id(1))], "it had both halves");
+    assert!(
+        serve.greeting.iter().any(|line| line.contains(came_back)),
+        "{:?}",
+        serve.greeting
+    );
+    wait_for(&serve, "betrace_log_decided_traces_total", |decided| {
+        decided == 1.0
+    });
+    assert_eq!(
+        place.signals(),
+        [("every".to_owned(), trace_id(1))],
+        "it had both halves"
+    );
     let (_, stderr, _) = serve.terminate();
     let left = "  left in the log for the next start: 0 open traces".to_owned();
     assert!(stderr.contains(&left), "{stderr:?}");
@@ -327,13 +356,18 @@ fn a_trace_that_was_decided_before_the_start_is_not_opened_again() {
     let place = Place::new();
     let serve = place.start(&["--settle", "1ms"]);
     assert!(Client::connect(&serve.http).is_taken(&request(1, "first", 10)));
-    wait_for(&serve, "betrace_log_decided_traces_total", |decided| decided == 1.0);
+    wait_for(&serve, "betrace_log_decided_traces_total", |decided| {
+        decided == 1.0
+    });
     drop(serve);
     let written = place.signals();
     assert_eq!(written.len(), 2);
 
     let serve = place.start(&["--settle", "1ms"]);
-    assert_eq!(metric(&serve, "betrace_log_replayed_total{what=\"spans\"}"), 0.0);
+    assert_eq!(
+        metric(&serve, "betrace_log_replayed_total{what=\"spans\"}"),
+        0.0
+    );
     assert!(Client::connect(&serve.http).is_taken(&request(1, "second", 10)));
     wait_for(&serve, "betrace_late_spans_total", |late| late == 1.0);
     serve.terminate();
@@ -345,7 +379,9 @@ fn signals_that_are_there_are_not_written_again_and_a_torn_one_is() {
     let place = Place::new();
     let serve = place.start(&["--settle", "1ms"]);
     assert!(Client::connect(&serve.http).is_taken(&request(1, "first", 10)));
-    wait_for(&serve, "betrace_log_decided_traces_total", |decided| decided == 1.0);
+    wait_for(&serve, "betrace_log_decided_traces_total", |decided| {
+        decided == 1.0
+    });
     drop(serve);
     // As after a crash of the machine: the signals are there but for a part of the last, that they are is not.
     let path = place.path("signals.jsonl");
@@ -356,7 +392,9 @@ fn signals_that_are_there_are_not_written_again_and_a_torn_one_is() {
     }
 
     let serve = place.start(&["--settle", "1ms"]);
-    wait_for(&serve, "betrace_log_decided_traces_total", |decided| decided == 1.0);
+    wait_for(&serve, "betrace_log_decided_traces_total", |decided| {
+        decided == 1.0
+    });
     assert_eq!(metric(&serve, "betrace_signals_repeated_total"), 1.0);
     let (_, stderr, _) = serve.terminate();
     let repeated = "  signals that were written before the start: 1".to_owned();
@@ -389,7 +427,10 @@ fn a_log_of_a_newer_version_is_refused() {
     fs::write(&file, header).expect("a file");
     let (code, said) = refused(&place, &[]);
     assert_eq!(code, Some(2), "{said}");
-    let wanted = format!("{} is of version 2 of the write-ahead log, and this betrace reads version 1", file.display());
+    let wanted = format!(
+        "{} is of version 2 of the write-ahead log, and this betrace reads version 1",
+        file.display()
+    );
     assert!(said.contains(&wanted), "{said}");
 }
 
@@ -410,12 +451,23 @@ fn damage_in_the_middle_is_told_and_what_is_behind_it_is_judged() {
 
     let serve = place.start(&["--settle", "1ms"]);
     let told = serve.greeting.join("\n");
-    for wanted in ["is damaged", file.to_str().expect("UTF-8"), "offset", "length"] {
+    for wanted in [
+        "is damaged",
+        file.to_str().expect("UTF-8"),
+        "offset",
+        "length",
+    ] {
         assert!(told.contains(wanted), "{wanted}: {told}");
     }
     assert_eq!(metric(&serve, "betrace_log_damaged_places_total"), 1.0);
-    wait_for(&serve, "betrace_log_decided_traces_total", |decided| decided == 2.0);
-    let traces: HashSet<String> = place.signals().into_iter().map(|(_, trace)| trace).collect();
+    wait_for(&serve, "betrace_log_decided_traces_total", |decided| {
+        decided == 2.0
+    });
+    let traces: HashSet<String> = place
+        .signals()
+        .into_iter()
+        .map(|(_, trace)| trace)
+        .collect();
     assert_eq!(traces, HashSet::from([trace_id(1), trace_id(3)]));
 }
 
@@ -423,7 +475,14 @@ fn damage_in_the_middle_is_told_and_what_is_behind_it_is_judged() {
 fn near_its_bound_the_oldest_traces_are_judged_early() {
     const BOUND: u64 = 1 << 20;
     let place = Place::new();
-    let settings = ["--log-size", "1MiB", "--request-limit", "64KiB", "--workers", "2"];
+    let settings = [
+        "--log-size",
+        "1MiB",
+        "--request-limit",
+        "64KiB",
+        "--workers",
+        "2",
+    ];
     let serve = place.start(&[&settings[..], &NEVER[..]].concat());
     let mut client = Client::connect(&serve.http);
     let started = Instant::now();
@@ -434,13 +493,21 @@ fn near_its_bound_the_oldest_traces_are_judged_early() {
             refused += 1;
             assert!(started.elapsed() < PATIENCE);
         }
-        let bytes: u64 = place.files("requests").iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum();
+        let bytes: u64 = place
+            .files("requests")
+            .iter()
+            .filter_map(|file| fs::metadata(file).ok())
+            .map(|file| file.len())
+            .sum();
         assert!(bytes <= BOUND, "{bytes}");
     }
     let evicted = metric(&serve, "betrace_log_evicted_traces_total");
     assert!((250.0..400.0).contains(&evicted), "{evicted}");
     assert_eq!(metric(&serve, "betrace_log_full_total"), f64::from(refused));
-    assert_eq!(metric(&serve, "betrace_traces_completed_total{reason=\"evicted\"}"), evicted);
+    assert_eq!(
+        metric(&serve, "betrace_traces_completed_total{reason=\"evicted\"}"),
+        evicted
+    );
     // What was judged is not there again, and nothing else is missing.
     drop(serve);
     let serve = place.start(&["--settle", "1ms", "--workers", "1"]);
@@ -470,30 +537,56 @@ fn while_the_disk_is_full_senders_are_told_to_try_again() {
     let mut client = Client::connect(&serve.http);
     let mut taken = 0;
     let refused = loop {
-        let head = client.post(&request(taken + 1, "first", 9_000)).expect("it lives");
+        let head = client
+            .post(&request(taken + 1, "first", 9_000))
+            .expect("it lives");
         if !head.starts_with("http/1.1 200") {
             break head;
         }
         taken += 1;
     };
-    assert!(refused.starts_with("http/1.1 503") && refused.contains("retry-after: 1"), "{refused}");
+    assert!(
+        refused.starts_with("http/1.1 503") && refused.contains("retry-after: 1"),
+        "{refused}"
+    );
     assert!(taken > 0);
     assert!(!client.is_taken(&request(taken + 1, "first", 9_000)));
     serve.said("can't write the write-ahead log");
-    assert_eq!(metric(&serve, "betrace_otlp_refused_requests_total{transport=\"http\",reason=\"unlogged\"}"), 2.0);
-    assert_eq!(metric(&serve, "betrace_log_failures_total{what=\"requests\"}"), 2.0);
+    assert_eq!(
+        metric(
+            &serve,
+            "betrace_otlp_refused_requests_total{transport=\"http\",reason=\"unlogged\"}"
+        ),
+        2.0
+    );
+    assert_eq!(
+        metric(&serve, "betrace_log_failures_total{what=\"requests\"}"),
+        2.0
+    );
 
     let pid = Pid::from_raw(serve.id().cast_signed());
-    let free = Rlimit { current: None, maximum: None };
+    let free = Rlimit {
+        current: None,
+        maximum: None,
+    };
     prlimit(pid, Resource::Fsize, free).expect("it is our child");
     taken += 1;
-    assert!(client.is_taken(&request(taken, "first", 9_000)), "there is room again");
+    assert!(
+        client.is_taken(&request(taken, "first", 9_000)),
+        "there is room again"
+    );
     serve.said("can be written again");
     drop(serve);
     let serve = place.start(&["--settle", "1ms"]);
     assert_eq!(metric(&serve, "betrace_log_cut_bytes_total"), 0.0);
-    wait_for(&serve, "betrace_log_decided_traces_total", |decided| decided == taken as f64);
-    let traces: HashSet<String> = place.signals().into_iter().map(|(_, trace)| trace).collect();
+    wait_for(&serve, "betrace_log_decided_traces_total", |decided| {
+        decided == taken as f64
+    });
+    let traces: HashSet<String> = place
+        .signals()
+        .into_iter()
+        .map(|(_, trace)| trace)
+        .collect();
     assert_eq!(traces, (1..=taken).map(trace_id).collect());
 }
 

@@ -81,14 +81,20 @@ impl Recovery {
     }
 
     /// Hands the shards what the log has, waits until they have it, and starts to write.
-    pub(super) fn replay(mut self, router: &Router, folder: Option<&PathBuf>) -> Result<Kept, Failure> {
+    pub(super) fn replay(
+        mut self,
+        router: &Router,
+        folder: Option<&PathBuf>,
+    ) -> Result<Kept, Failure> {
         self.tell_decided(router);
         let shards = &self.shards;
         self.opened
             .replay(|record| {
                 let needed = |id: &[u8; 16]| !record.is_decided(id);
                 let Ok(parts) = router.split(record.bytes.clone(), needed) else {
-                    tracing::error!("a request in the write-ahead log can't be read: it is passed over");
+                    tracing::error!(
+                        "a request in the write-ahead log can't be read: it is passed over"
+                    );
                     record.is_damaged();
                     return;
                 };
@@ -149,8 +155,10 @@ impl Kept {
         if self.keeper.finish() {
             Ok(())
         } else {
-            Err(Failure::new("the thread of the write-ahead log ended by a panic")
-                .help("this is a bug in betrace: please report it with what stands above"))
+            Err(
+                Failure::new("the thread of the write-ahead log ended by a panic")
+                    .help("this is a bug in betrace: please report it with what stands above"),
+            )
         }
     }
 }

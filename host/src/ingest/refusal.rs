@@ -76,9 +76,7 @@ impl Refusal {
             Self::Encoding(_) | Self::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InFlight { .. } | Self::QueueFull => StatusCode::TOO_MANY_REQUESTS,
             // 408 would be the word for a timeout, but OTLP clients drop what they get it for.
-            Self::Timeout(_) | Self::Unlogged(_) | Self::Closed => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Timeout(_) | Self::Unlogged(_) | Self::Closed => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 

@@ -21,7 +21,9 @@ pub(super) fn open(path: &Path) -> io::Result<(File, HashSet<u128>)> {
         .read(true)
         .open(path)?;
     // That there is such a file has to last as long as what is written into it. Not every folder can be synced.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     let _ = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
     // A pipe or a terminal has nothing to read back.
     if !file.metadata()?.is_file() {

@@ -72,7 +72,12 @@ impl Stream {
     }
 
     /// A file of which these signals are known: they are not written again.
-    pub(super) fn kept(name: &str, format: Format, file: File, known: HashSet<u128>) -> io::Result<Stream> {
+    pub(super) fn kept(
+        name: &str,
+        format: Format,
+        file: File,
+        known: HashSet<u128>,
+    ) -> io::Result<Stream> {
         let is_file = file.metadata()?.is_file();
         let itself = file.try_clone()?;
         Ok(Stream {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::{Duration, Instant};
 
+use super::Shared;
 use super::counters::add;
 use super::disk::{Disk, Medium, write_all};
 use super::folder::Folder;
@@ -18,7 +19,6 @@ use super::format::{
     DECIDED_BYTES, Kind, RECORD_HEADER, SEGMENT_HEADER, record_header, segment_header,
 };
 use super::segment::Hold;
-use super::Shared;
 
 /// One file of decided traces, about: a quarter of a million.
 const SEGMENT_BYTES: u64 = 4 << 20;
@@ -127,8 +127,7 @@ impl Decisions {
 
     /// In what time [`sync`](Decisions::sync) is due; none while nothing waits for it.
     pub fn due(&self) -> Option<Duration> {
-        self.since
-            .map(|since| SYNC.saturating_sub(since.elapsed()))
+        self.since.map(|since| SYNC.saturating_sub(since.elapsed()))
     }
 
     /// Makes durable what was written, and lets go of what it was held for. After an error it is due again.

@@ -128,7 +128,9 @@ fn make(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)?;
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
@@ -193,7 +195,12 @@ mod tests {
         let parent = tempfile::tempdir().expect("a folder");
         let path = parent.path().join("data");
         let _folder = Folder::open(&path).expect("it is free");
-        let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode();
+        let mode = |path: &Path| {
+            fs::metadata(path)
+                .expect("it is there")
+                .permissions()
+                .mode()
+        };
         assert_eq!(mode(&path) & 0o777, 0o700);
         assert_eq!(mode(&path.join(LOCK)) & 0o777, 0o600);
     }

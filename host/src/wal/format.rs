@@ -136,9 +136,14 @@ pub(super) enum Found<'a> {
 /// A record where one was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Look<'a> {
-    Whole { time: u64, body: &'a [u8] },
+    Whole {
+        time: u64,
+        body: &'a [u8],
+    },
     /// The header is right, the body is not or is cut; the next record would begin there.
-    Broken { next: usize },
+    Broken {
+        next: usize,
+    },
     Nothing,
 }
 

@@ -179,7 +179,8 @@ impl Opened {
             })
             .filter(|past| past.ago < options.remember)
             .collect();
-        remembered.sort_unstable_by(|a, b| b.ago.cmp(&a.ago).then(a.decision.id.cmp(&b.decision.id)));
+        remembered
+            .sort_unstable_by(|a, b| b.ago.cmp(&a.ago).then(a.decision.id.cmp(&b.decision.id)));
         let most = usize::try_from(options.remember_traces).unwrap_or(usize::MAX);
         remembered.drain(..remembered.len().saturating_sub(most));
         remembered

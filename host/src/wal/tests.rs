@@ -184,8 +184,13 @@ impl Bench {
     }
 
     fn bytes(&self) -> u64 {
-        let files = self.files("requests").into_iter().chain(self.files("spare"));
-        files.map(|path| fs::metadata(path).expect("a file").len()).sum()
+        let files = self
+            .files("requests")
+            .into_iter()
+            .chain(self.files("spare"));
+        files
+            .map(|path| fs::metadata(path).expect("a file").len())
+            .sum()
     }
 }
 
@@ -215,7 +220,12 @@ fn decided(id: u8) -> Decision {
 #[test]
 fn what_was_appended_is_read_again_and_written_on() {
     let mut bench = Bench::new(small());
-    let written = [b"one".to_vec(), Vec::new(), vec![7; 5_000], b"four".to_vec()];
+    let written = [
+        b"one".to_vec(),
+        Vec::new(),
+        vec![7; 5_000],
+        b"four".to_vec(),
+    ];
     for answer in bench.append_all(&written) {
         let _ = answer.expect("there is room").hold();
     }
@@ -223,9 +233,16 @@ fn what_was_appended_is_read_again_and_written_on() {
     assert_eq!(bodies(&replayed), written);
     let before = bench.files("requests");
     let _ = bench.append(b"five").expect("there is room");
-    assert_eq!(bench.files("requests"), before, "the last segment is written on");
+    assert_eq!(
+        bench.files("requests"),
+        before,
+        "the last segment is written on"
+    );
     let (_, replayed, _) = bench.again(small());
-    assert_eq!(replayed.last().map(|(_, body)| &body[..]), Some(&b"five"[..]));
+    assert_eq!(
+        replayed.last().map(|(_, body)| &body[..]),
+        Some(&b"five"[..])
+    );
 }
 
 #[test]
@@ -244,7 +261,10 @@ fn a_full_disk_refuses_the_group_and_nothing_else() {
         bench.bad.faults().room = Some(room);
         for answer in bench.append_all(&[vec![1; 50], vec![2; 50]]) {
             let error = answer.expect_err("it is full");
-            assert!(matches!(&error, LogError::Write { reason } if reason.contains("space")), "{error}");
+            assert!(
+                matches!(&error, LogError::Write { reason } if reason.contains("space")),
+                "{error}"
+            );
         }
     }
     bench.bad.faults().room = None;
@@ -313,7 +333,11 @@ fn segments_go_from_the_oldest_on_when_nobody_holds_them() {
     assert_eq!(bench.files("requests").len(), 4);
     drop(holds.remove(0));
     bench.writer.tidy();
-    assert_eq!(bench.files("requests").len(), 4, "who panics has not let go");
+    assert_eq!(
+        bench.files("requests").len(),
+        4,
+        "who panics has not let go"
+    );
     // What is used again holds nothing of what it was.
     for number in 10..13 {
         let _ = bench.append(&[number; 30]).expect("there is room");
@@ -336,10 +360,16 @@ fn near_its_bound_it_asks_for_the_oldest_and_at_it_it_refuses() {
         }
         assert!(bench.bytes() <= options.bytes);
     };
-    assert_eq!(refused, LogError::Full { limit: options.bytes });
+    assert_eq!(
+        refused,
+        LogError::Full {
+            limit: options.bytes
+        }
+    );
     let below = bench.writer.shared.evict_below.load(super::Relaxed);
     assert!((8..40).contains(&below), "{below}");
-    let (old, _new): (Vec<Hold>, Vec<Hold>) = holds.into_iter().partition(|hold| hold.segment() < below);
+    let (old, _new): (Vec<Hold>, Vec<Hold>) =
+        holds.into_iter().partition(|hold| hold.segment() < below);
     old.into_iter().for_each(Hold::release);
     bench.writer.tidy();
     for _ in 0..8 {
@@ -386,7 +416,12 @@ fn a_decided_trace_is_needed_no_more_and_remembered() {
     assert_eq!(bench.files("requests").len(), 1);
     drop(other);
 
-    let Bench { folder, writer, decisions, .. } = bench;
+    let Bench {
+        folder,
+        writer,
+        decisions,
+        ..
+    } = bench;
     drop((writer, decisions));
     let mut opened = Opened::open(folder.path(), small()).expect("it is free");
     let remembered = opened.remembered();
@@ -420,7 +455,12 @@ fn what_was_logged_after_a_trace_was_forgotten_is_another_trace() {
     let now = bench.writer.shared.clock.now();
     bench.writer.shared.clock.was(now + 1);
     let _ = bench.append(b"after").expect("there is room");
-    let Bench { folder, writer, decisions, .. } = bench;
+    let Bench {
+        folder,
+        writer,
+        decisions,
+        ..
+    } = bench;
     drop((writer, decisions));
     let mut opened = Opened::open(folder.path(), options).expect("it is free");
     assert_eq!(opened.remembered(), []);
@@ -441,9 +481,15 @@ fn decided_traces_are_written_again_when_a_sync_failed() {
         holds: vec![hold],
     }];
     bench.bad.faults().room = Some(10);
-    bench.decisions.settle(&mut judged).expect_err("the disk is full");
+    bench
+        .decisions
+        .settle(&mut judged)
+        .expect_err("the disk is full");
     bench.bad.faults().room = None;
-    bench.decisions.settle(&mut judged).expect("there is room again");
+    bench
+        .decisions
+        .settle(&mut judged)
+        .expect("there is room again");
     bench.bad.faults().sync = true;
     bench.decisions.sync().expect_err("it is not synced");
     bench.writer.tidy();
@@ -456,7 +502,12 @@ fn decided_traces_are_written_again_when_a_sync_failed() {
     let files = bench.files("decided");
     assert_eq!(files.len(), 2);
     fs::remove_file(&files[0]).expect("it is there");
-    let Bench { folder, writer, decisions, .. } = bench;
+    let Bench {
+        folder,
+        writer,
+        decisions,
+        ..
+    } = bench;
     drop((writer, decisions));
     let opened = Opened::open(folder.path(), small()).expect("it is free");
     assert_eq!(opened.remembered().len(), 1, "the second file has it");
@@ -488,7 +539,11 @@ fn decided_traces_go_when_they_are_forgotten_and_their_requests_are_gone() {
     settle(&mut bench, Vec::new());
     let left = bench.files("decided").len();
     assert!(left < held + 3, "{left} of {held}");
-    assert!(!bench.files("decided")[0].to_string_lossy().contains("-00000000000000000001"));
+    assert!(
+        !bench.files("decided")[0]
+            .to_string_lossy()
+            .contains("-00000000000000000001")
+    );
 }
 
 #[test]
@@ -503,14 +558,27 @@ fn damage_is_told_and_the_rest_is_read() {
     bytes.extend(b"torn");
     fs::write(&file, &bytes).expect("a file");
     let (mut bench, replayed, _) = bench.again(small());
-    let firsts = |replayed: &Replayed| replayed.iter().map(|(_, body)| body[0]).collect::<Vec<u8>>();
+    let firsts = |replayed: &Replayed| {
+        replayed
+            .iter()
+            .map(|(_, body)| body[0])
+            .collect::<Vec<u8>>()
+    };
     assert_eq!(firsts(&replayed), [0, 2, 3]);
     let counters = bench.writer.shared.counters.clone();
     assert_eq!(
-        (counters.damaged(), counters.damaged_bytes(), counters.cut_bytes()),
+        (
+            counters.damaged(),
+            counters.damaged_bytes(),
+            counters.cut_bytes()
+        ),
         (1, 72, 4)
     );
-    assert_eq!(bench.append(b"next").expect("there is room").segment(), 2, "a damaged segment is not written on");
+    assert_eq!(
+        bench.append(b"next").expect("there is room").segment(),
+        2,
+        "a damaged segment is not written on"
+    );
 
     // Without its header it is known by its name.
     bytes[3] ^= 1;
@@ -524,7 +592,11 @@ fn damage_is_told_and_the_rest_is_read() {
 fn a_newer_version_is_refused_before_anything_is_changed() {
     for kind in [Kind::Requests, Kind::Decided] {
         let folder = tempfile::tempdir().expect("a folder");
-        let prefix = if kind == Kind::Requests { "requests" } else { "decided" };
+        let prefix = if kind == Kind::Requests {
+            "requests"
+        } else {
+            "decided"
+        };
         let path = folder.path().join(format!("{prefix}-{:020}.wal", 1));
         let mut header = super::format::segment_header(kind, 1);
         header[8] = 9;
@@ -532,7 +604,10 @@ fn a_newer_version_is_refused_before_anything_is_changed() {
         header[28..].copy_from_slice(&crc.to_le_bytes());
         fs::write(&path, header).expect("a file");
         let refused = Opened::open(folder.path(), small()).expect_err("it is newer");
-        assert!(matches!(refused, OpenError::Version { version: 9, .. }), "{refused}");
+        assert!(
+            matches!(refused, OpenError::Version { version: 9, .. }),
+            "{refused}"
+        );
         assert_eq!(fs::read(&path).expect("a file"), header);
     }
 }
@@ -552,12 +627,20 @@ fn a_file_whose_making_was_cut_short_is_nothing() {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Append { length: usize },
-    Release { which: prop::sample::Index },
+    Append {
+        length: usize,
+    },
+    Release {
+        which: prop::sample::Index,
+    },
     Kill,
     /// A kill in the middle of a write: the last file ends anywhere behind what is durable.
-    Tear { more: Vec<u8> },
-    Fail { room: usize },
+    Tear {
+        more: Vec<u8>,
+    },
+    Fail {
+        room: usize,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {

@@ -235,7 +235,11 @@ impl Writer {
         let spare = self.spares.pop();
         let made = self
             .disk
-            .create(&path, spare.as_ref().map(|(path, _)| path.as_path()), &header)
+            .create(
+                &path,
+                spare.as_ref().map(|(path, _)| path.as_path()),
+                &header,
+            )
             .and_then(|file| self.folder.sync().map(|()| file));
         let file = match made {
             Ok(file) => file,
