@@ -291,7 +291,9 @@ impl Router {
                     TrySendError::Full(routed) => (Refusal::QueueFull, routed),
                     TrySendError::Disconnected(routed) => (Refusal::Closed, routed),
                 };
-                routed.hold.map(Hold::release);
+                if let Some(hold) = routed.hold {
+                    hold.release();
+                }
                 return Err(refusal);
             }
         }

@@ -76,6 +76,19 @@ impl Hold {
 }
 
 #[cfg(test)]
+impl Logged {
+    /// A request in a segment that no log has.
+    pub(crate) fn fixture(segment: u64) -> Logged {
+        Logged::new(&Segment::new(segment))
+    }
+
+    /// Holds on its segment beside its own.
+    pub(crate) fn others(&self) -> u64 {
+        self.0.holders.load(Ordering::Acquire) - 1
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -90,18 +103,5 @@ mod tests {
         assert!(segment.is_held());
         drop(other);
         assert!(segment.is_held(), "who panics has not let go");
-    }
-}
-
-#[cfg(test)]
-impl Logged {
-    /// A request in a segment that no log has.
-    pub(crate) fn fixture(segment: u64) -> Logged {
-        Logged::new(&Segment::new(segment))
-    }
-
-    /// Holds on its segment beside its own.
-    pub(crate) fn others(&self) -> u64 {
-        self.0.holders.load(Ordering::Acquire) - 1
     }
 }
