@@ -127,7 +127,13 @@ impl Decisions {
 
     /// In what time [`sync`](Decisions::sync) is due; none while nothing waits for it.
     pub fn due(&self) -> Option<Duration> {
-        self.since.map(|since| SYNC.saturating_sub(since.elapsed()))
+        let since = self.since?;
+        // Senders are refused, or nearly: each segment that can go counts.
+        let shared = &self.shared;
+        if shared.evict_below.load(Relaxed) > shared.oldest.load(Relaxed) && !self.is_in_doubt {
+            return Some(Duration::ZERO);
+        }
+        Some(SYNC.saturating_sub(since.elapsed()))
     }
 
     /// Makes durable what was written, and lets go of what it was held for. After an error it is due again.

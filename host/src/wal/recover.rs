@@ -188,6 +188,14 @@ impl Opened {
 
     /// Reads all requests in the order in which they were logged. What is damaged is told, counted and passed over.
     pub fn replay(&mut self, mut take: impl FnMut(&Record<'_>)) -> Result<(), OpenError> {
+        let numbers = self.requests.iter().map(|old| old.entry.number);
+        for (before, next) in numbers.clone().zip(numbers.skip(1)) {
+            if next - before > 1 {
+                let folder = self.folder.path().display();
+                tracing::error!(%folder, after = before, before = next, "segments of the write-ahead log are missing: what was in them is lost");
+                damaged(&self.shared.counters, 0);
+            }
+        }
         for index in 0..self.requests.len() {
             let end = match self.requests.get(index) {
                 Some(old) => self.replay_one(old, &mut take)?,

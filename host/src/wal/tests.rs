@@ -439,6 +439,22 @@ fn a_decided_trace_is_needed_no_more_and_remembered() {
 }
 
 #[test]
+fn near_the_bound_decided_traces_are_synced_at_once() {
+    let mut bench = Bench::new(small());
+    let hold = bench.append(&[1; 900]).expect("there is room");
+    let _other = bench.append(&[2; 900]).expect("there is room");
+    bench.writer.shared.evict_below.store(2, super::Relaxed);
+    let mut judged = vec![Judged {
+        traces: vec![decided(1)],
+        holds: vec![hold],
+    }];
+    bench.decisions.settle(&mut judged).expect("it is written");
+    assert_eq!(bench.decisions.due(), None);
+    bench.writer.tidy();
+    assert_eq!(bench.files("requests").len(), 1);
+}
+
+#[test]
 fn what_was_logged_after_a_trace_was_forgotten_is_another_trace() {
     let options = Options {
         remember: Duration::ZERO,
@@ -586,6 +602,39 @@ fn damage_is_told_and_the_rest_is_read() {
     let (bench, replayed, _) = bench.again(small());
     assert_eq!(firsts(&replayed), [0, 2, 3, b'n']);
     assert_eq!(bench.writer.shared.counters.damaged(), 2);
+}
+
+#[test]
+fn segments_that_are_missing_are_told() {
+    let mut bench = Bench::new(small());
+    for number in 0..4 {
+        let _ = bench.append(&[number; 900]).expect("there is room");
+    }
+    fs::remove_file(&bench.files("requests")[1]).expect("it is there");
+    let (bench, replayed, _) = bench.again(small());
+    assert_eq!(replayed.len(), 3);
+    assert_eq!(bench.writer.shared.counters.damaged(), 1);
+}
+
+#[test]
+fn a_file_that_was_used_before_ends_where_its_segment_does() {
+    let mut bench = Bench::new(small());
+    for number in 0..4 {
+        bench
+            .append(&[number; 900])
+            .expect("there is room")
+            .release();
+    }
+    bench.writer.tidy();
+    assert_eq!(bench.files("spare").len(), 1);
+    let _ = bench.append(&[4; 700]).expect("there is room");
+    let _ = bench.append(&[5; 900]).expect("there is room");
+    let lengths: Vec<u64> = bench
+        .files("requests")
+        .iter()
+        .map(|file| fs::metadata(file).expect("a file").len())
+        .collect();
+    assert_eq!(lengths[lengths.len() - 2..], [32 + 32 + 700, 32 + 32 + 900]);
 }
 
 #[test]

@@ -164,6 +164,10 @@ impl Writer {
             }
             Err(error) => {
                 add(&self.shared.counters.failures, 1);
+                // A disk that is full can have these.
+                for (spare, _) in self.spares.drain(..) {
+                    let _ = fs::remove_file(spare);
+                }
                 if !std::mem::replace(&mut self.is_failing, true) {
                     let folder = self.folder.path().display();
                     tracing::error!(%folder, %error, "can't write the write-ahead log: requests are refused until it can be");
@@ -287,7 +291,11 @@ impl Writer {
     }
 
     fn seal(&mut self) {
-        if let Some(current) = self.current.take() {
+        if let Some(mut current) = self.current.take() {
+            // Without what the file held before, damage to its last record can be told from its end.
+            if current.file.cut(current.length).is_ok() {
+                current.bytes = current.length;
+            }
             self.retire(current);
         }
     }
