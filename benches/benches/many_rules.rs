@@ -6,7 +6,6 @@
 #![allow(clippy::print_stdout)]
 
 #[path = "../../host/tests/guests/mod.rs"]
-#[allow(dead_code)]
 mod guests;
 
 use std::collections::HashMap;

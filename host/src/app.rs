@@ -1,13 +1,14 @@
 //! The one place that knows all stages: a host is servers, a thread a shard, and the rules they share.
 //!
 //! ```text
-//! start: watch -> load -> listen -> [shard threads] -> [reload and verdict threads] -> serve
+//! start: watch -> load -> listen -> [shard threads] -> [reload and verdict threads] -> the log is read back -> serve
 //! stop:  rules stay as they are -> ingest ends -> queues close -> threads judge what is open and end -> the API ends -> the
-//!        sink is let go
+//!        sink is let go -> the log is closed
 //! ```
 
 mod beside;
 mod bounds;
+mod log;
 mod reload;
 mod stop;
 mod summary;
@@ -45,11 +46,13 @@ use crate::signal::judge::Unfinished;
 use crate::sinks::format::Format;
 use crate::sinks::recent::Recent;
 use crate::sinks::text::counted;
-use crate::sinks::{self, Sink, Target};
+use crate::sinks::{self, Patience, Sink, Target};
+use crate::wal::Opened;
 
 use beside::{Beside, Bound, Seen};
 use bounds::{bundles, ring};
 pub use bounds::{engine, limits};
+use log::{Kept, Recovery};
 use reload::{Reload, Reloading};
 pub use stop::Signals;
 pub use watched::Watched;
@@ -78,6 +81,9 @@ pub struct Host {
     keeper: Option<Keeper>,
     /// Ended first, and before what it watches with.
     reloading: Option<Reloading>,
+    /// None where there is no write-ahead log. It outlasts the sink.
+    kept: Option<Kept>,
+    patience: Option<Arc<Patience>>,
     /// Stopped last.
     beside: Beside,
     grpc: Option<SocketAddr>,
@@ -120,6 +126,18 @@ impl Host {
         source: Source,
         sink: Sink,
         outlines: bool,
+    ) -> Result<Host, Failure> {
+        Host::start_with(config, engine, source, sink, outlines, None)
+    }
+
+    /// As [`start`](Host::start), with a write-ahead log, which is read back before anything is served.
+    fn start_with(
+        config: &Config,
+        engine: Arc<Engine>,
+        source: Source,
+        sink: Sink,
+        outlines: bool,
+        log: Option<Opened>,
     ) -> Result<Host, Failure> {
         let limits = limits(config);
         limits.check().map_err(|error| Failure::of(&error))?;
@@ -171,6 +189,8 @@ impl Host {
         };
         let broken = Arc::new(AtomicBool::new(false));
         let sink_counters = sink.counters();
+        let patience = sink.patience();
+        let mut recovery = log.map(Recovery::new);
         let sink = sink.remembered(live.recent.clone());
         // One wake-up is as good as many: whoever wakes looks at all rules.
         let (wake, opened) = bounded(1);
@@ -200,6 +220,7 @@ impl Host {
                 aftermath: aftermath.clone(),
                 clock,
                 shown: shows,
+                log: recovery.as_mut().map(Recovery::shard),
             };
             let thread = std::thread::Builder::new()
                 .name(format!("shard-{shard}"))
@@ -237,8 +258,13 @@ impl Host {
             watch,
             broken,
             bundles: bundle_counters,
+            log: recovery
+                .as_ref()
+                .map(|recovery| recovery.opened().counters()),
         };
         let beside = beside.serve(config, &live, seen);
+        let replayed = recovery.map(|recovery| recovery.replay(&router, config.data.as_ref()));
+        let kept = replayed.transpose()?;
         let servers = runtime.spawn(ingest::serve(
             listeners,
             router.clone(),
@@ -255,6 +281,8 @@ impl Host {
             live,
             keeper,
             reloading,
+            kept,
+            patience,
             beside,
             grpc,
             http,
@@ -293,9 +321,13 @@ impl Host {
         self.runtime.block_on(future)
     }
 
-    /// Refuses what is new, judges what has come, and ends. Traces that lack their root are judged for stable clauses only.
+    /// Refuses what is new, judges what has come, and ends. Traces that lack their root are judged for stable clauses only; where
+    /// there is a write-ahead log, those that are open are left in it.
     pub fn stop(mut self) -> Done {
         self.reloading = None;
+        if let Some(patience) = &self.patience {
+            patience.end();
+        }
         self.trigger.fire();
         // A panic of the servers is told by tokio; the threads end all the same.
         let _ = self.runtime.block_on(self.servers);
@@ -334,11 +366,18 @@ pub fn serve(config: &Config) -> Result<(), Failure> {
         SignalsTarget::Stdout => Target::Stdout,
         SignalsTarget::File(path) => Target::File(path.clone()),
     };
-    let (sink, writer) = sinks::open(&target, Format::Json, config.signal_queue)
-        .map_err(|error| Failure::of(&error))?;
+    let mut log = log::open(config)?;
+    let opened = match &mut log {
+        None => sinks::open(&target, Format::Json, config.signal_queue),
+        Some(log) => {
+            let decisions = log.decisions();
+            sinks::open_kept(&target, Format::Json, config.signal_queue, decisions)
+        }
+    };
+    let (sink, writer) = opened.map_err(|error| Failure::of(&error))?;
     let counters = sink.counters();
     let source = Source::Watched(Box::new(watched));
-    let host = Host::start(config, engine, source, sink, false)?;
+    let mut host = Host::start_with(config, engine, source, sink, false, log)?;
     note(&format!("betrace: {} loaded", counted(count, "rule")));
     for (address, what) in [
         (host.api(), "the API"),
@@ -352,12 +391,20 @@ pub fn serve(config: &Config) -> Result<(), Failure> {
     }
     drop(start);
     host.block_on(stop.first());
-    note("betrace: stopping: judging what has come");
+    let kept = host.kept.take();
+    note(match kept {
+        None => "betrace: stopping: judging what has come",
+        Some(_) => "betrace: stopping: what is open stays in the log",
+    });
     let set = host.live().rules.current();
     let done = host.stop();
     let written = writer.finish().map_err(|error| Failure::of(&error));
     summary::say(&done, counters.written(), &set.rules);
+    if kept.is_some() {
+        summary::say_kept(&done, counters.repeated());
+    }
     written?;
+    kept.map_or(Ok(()), Kept::finish)?;
     if done.broken > 0 {
         return Err(Failure::new(format!(
             "{} ended by a panic",

@@ -1,7 +1,7 @@
 //! BeTrace's host: OTLP in, traces assembled, rules run over each of them, signals out.
 //!
 //! One direction: [`ingest`] → [`otlp`] → [`assemble`] → [`columns`] → [`engine`] → [`signal`] → [`sinks`]. [`pipeline`] puts
-//! them in a row; only [`app`] knows all of them.
+//! them in a row; only [`app`] knows all of them. [`wal`] stands beside them.
 
 #[cfg(feature = "engine")]
 pub mod api;
@@ -31,3 +31,4 @@ pub mod signal;
 pub mod sinks;
 pub mod telemetry;
 pub mod time;
+pub mod wal;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Nanoseconds since the host started, by a monotonic clock.
+/// Nanoseconds since some time before the host started, by a monotonic clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub u64);
 
@@ -12,6 +12,14 @@ impl Time {
         Time(
             self.0
                 .saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
+        )
+    }
+
+    /// This time and `duration` earlier; the beginning of time where that was before it.
+    pub fn before(self, duration: Duration) -> Time {
+        Time(
+            self.0
+                .saturating_sub(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
         )
     }
 

@@ -189,6 +189,7 @@ impl Bench {
         let (sink, signals) = sinks::view(10_000);
         let shown = Shown::default();
         let thread = ShardThread {
+            log: None,
             limits: self.limits,
             // All that fits into a batch.
             batch_delay: Duration::from_secs(3_600),
@@ -241,6 +242,7 @@ fn routed(trace: u8, spans: usize, arrived: Instant) -> Routed {
     let mut scan = Scan::default();
     let request = Request::scan(Bytes::from(request.encode_to_vec()), &mut scan);
     Routed {
+        hold: None,
         parcel: Parcel::whole(Arc::new(request.expect("it is OTLP")), scan.spans),
         permit: Arc::new(Budget::new(1).reserve(1).expect("there is room")),
         arrived,

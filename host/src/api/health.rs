@@ -46,6 +46,11 @@ pub(super) async fn readyz(Extract(state): Extract<Arc<State>>) -> (StatusCode, 
         )
     } else if state.ingest.is_closed() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    } else if state.log.as_ref().is_some_and(|log| log.is_replaying()) {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the write-ahead log is being read back\n",
+        )
     } else if state.rules.current().rules.is_empty() {
         (StatusCode::SERVICE_UNAVAILABLE, "no rule is in force\n")
     } else {

@@ -22,6 +22,7 @@ use crate::replay::bundle::keeper::Counters as BundleCounters;
 use crate::rules::update::RuleState;
 use crate::signal::Severity;
 use crate::telemetry::traces::Counters as Counted;
+use crate::wal::counters::Counters as LogCounters;
 
 macro_rules! families {
     ($($name:ident: $kind:ident $text:literal [$($label:literal),*] $help:literal;)*) => {
@@ -44,7 +45,7 @@ families! {
     SPANS: Counter "betrace_otlp_spans_total" ["transport"] "Spans acknowledged.";
     BYTES: Counter "betrace_otlp_bytes_total" ["transport"] "Bytes of protobuf acknowledged, after decompression.";
     REJECTED: Counter "betrace_otlp_rejected_spans_total" ["transport"] "Spans left out of acknowledged requests, as their ids can't be used.";
-    REFUSED: Counter "betrace_otlp_refused_requests_total" ["transport", "reason"] "Requests that were not taken: malformed, too_large, unsupported, overload, timeouts, closed, aborted.";
+    REFUSED: Counter "betrace_otlp_refused_requests_total" ["transport", "reason"] "Requests that were not taken: malformed, too_large, unsupported, overload, unlogged (the write-ahead log could not be written, or is at its bound), timeouts, closed, aborted.";
     CONNECTIONS: Counter "betrace_connections_total" ["server"] "Connections accepted.";
     CONNECTIONS_TIMED_OUT: Counter "betrace_connections_timed_out_total" ["server", "reason"] "Connections closed because the first bytes of a request (silent, see `header-timeout`), or else the rest of its headers, the next request or any sign of life (idle, see `connection-idle`) took too long.";
     CONNECTIONS_REFUSED: Counter "betrace_connections_refused_total" ["server"] "Connections closed at once, because as many as allowed were open.";
@@ -102,6 +103,22 @@ families! {
     SIGNALS_LOST: Counter "betrace_signals_lost_total" [] "Signals that could not be written.";
     SIGNALS_QUEUED: Gauge "betrace_signals_queued_bytes" [] "What the signals take of memory that wait to be written.";
     SIGNALS_WAITS: Counter "betrace_signals_queue_waits_total" [] "How often a worker waited, as the signals that wait to be written were at their bound.";
+    SIGNALS_REPEATED: Counter "betrace_signals_repeated_total" [] "Signals that were not written, as they had been before the host started.";
+    LOG_BYTES: Gauge "betrace_log_bytes" [] "Bytes of the files of the write-ahead log (all of `betrace_log_` where `data` says that there is one).";
+    LOG_SEGMENTS: Gauge "betrace_log_segments" [] "Files of it that hold requests.";
+    LOG_REQUESTS: Counter "betrace_log_requests_total" [] "Requests written to it.";
+    LOG_WRITTEN: Counter "betrace_log_written_bytes_total" [] "Bytes written to it.";
+    LOG_SYNCS: Counter "betrace_log_syncs_total" [] "Times that a group of requests was synced; requests by this is the size of a group.";
+    LOG_SYNC_SECONDS: Counter "betrace_log_sync_seconds_total" [] "What that took.";
+    LOG_FAILURES: Counter "betrace_log_failures_total" ["what"] "Times that it could not be written: requests, which are refused then, and decided traces, which are tried again.";
+    LOG_FULL: Counter "betrace_log_full_total" [] "Requests refused as it was at `log-size`.";
+    LOG_DECIDED: Counter "betrace_log_decided_traces_total" [] "Traces of which it was written that they are decided.";
+    LOG_TRIMMED: Counter "betrace_log_trimmed_segments_total" [] "Segments that went as no trace needed them.";
+    LOG_EVICTED: Counter "betrace_log_evicted_traces_total" [] "Traces that were judged early, as they held the oldest part of a log near `log-size`.";
+    LOG_REPLAYED: Counter "betrace_log_replayed_total" ["what"] "What came back from it at the start: requests, spans, and the traces that were open after it.";
+    LOG_CUT: Counter "betrace_log_cut_bytes_total" [] "Bytes of torn records that were cut off at the start; nothing in them was acknowledged.";
+    LOG_DAMAGED: Counter "betrace_log_damaged_places_total" [] "Places in it that were damaged at the start. What was in them is lost.";
+    LOG_DAMAGED_BYTES: Counter "betrace_log_damaged_bytes_total" [] "Bytes of these places.";
     RECENT: Gauge "betrace_recent_signals" [] "Signals that the API has at hand.";
     RECENT_BYTES: Gauge "betrace_recent_signals_bytes" [] "What they take of memory.";
     RECENT_FORGOTTEN: Counter "betrace_recent_signals_forgotten_total" [] "Signals that went for newer ones.";
@@ -177,6 +194,7 @@ fn ingest(state: &State, text: &mut Exposition) {
             ("too_large", snapshot.too_large),
             ("unsupported", snapshot.unsupported),
             ("overload", snapshot.overload),
+            ("unlogged", snapshot.unlogged),
             ("timeouts", snapshot.timeouts),
             ("closed", snapshot.closed),
             ("aborted", snapshot.aborted),
@@ -382,6 +400,9 @@ fn signals(state: &State, text: &mut Exposition) {
     text.family(&SIGNALS_QUEUED)
         .count(&[], state.sink.queued_bytes());
     text.family(&SIGNALS_WAITS).count(&[], state.sink.waits());
+    text.family(&SIGNALS_REPEATED)
+        .count(&[], state.sink.repeated());
+    log(state, text);
     let recent = state.recent.counts();
     text.family(&RECENT).count(&[], recent.held);
     text.family(&RECENT_BYTES).count(&[], recent.bytes);
@@ -406,6 +427,46 @@ fn code(state: &State, text: &mut Exposition) {
     text.family(&CODE_FAILED).count(&[], cache.failed);
     text.family(&CODE_EVICTED).count(&[], cache.evicted);
     text.family(&CODE_BYTES).count(&[], cache.bytes);
+}
+
+fn log(state: &State, text: &mut Exposition) {
+    let log = state.log.as_deref();
+    let count = |of: fn(&LogCounters) -> u64| log.map_or(0, of);
+    let mut one = |family: &'static Family, of: fn(&LogCounters) -> u64| {
+        text.family(family).count(&[], count(of));
+    };
+    one(&LOG_BYTES, LogCounters::bytes);
+    one(&LOG_SEGMENTS, LogCounters::segments);
+    one(&LOG_REQUESTS, LogCounters::requests);
+    one(&LOG_WRITTEN, LogCounters::written);
+    one(&LOG_SYNCS, LogCounters::syncs);
+    let seconds = count(LogCounters::sync_nanoseconds) as f64 / 1e9;
+    text.family(&LOG_SYNC_SECONDS).sample(&[], seconds);
+    let mut failures = text.family(&LOG_FAILURES);
+    failures.count(&["requests"], count(LogCounters::failures));
+    failures.count(&["decided"], count(LogCounters::decided_failures));
+    let mut one = |family: &'static Family, of: fn(&LogCounters) -> u64| {
+        text.family(family).count(&[], count(of));
+    };
+    one(&LOG_FULL, LogCounters::full);
+    one(&LOG_DECIDED, LogCounters::decided);
+    one(&LOG_TRIMMED, LogCounters::trimmed);
+    let shards = state.shards.iter();
+    let evicted = shards.map(|shard| {
+        let progress = *shard.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.assembly.evicted_by_log
+    });
+    text.family(&LOG_EVICTED).count(&[], evicted.sum());
+    let mut replayed = text.family(&LOG_REPLAYED);
+    replayed.count(&["requests"], count(LogCounters::replayed_requests));
+    replayed.count(&["spans"], count(LogCounters::replayed_spans));
+    replayed.count(&["traces"], count(LogCounters::replayed_traces));
+    let mut one = |family: &'static Family, of: fn(&LogCounters) -> u64| {
+        text.family(family).count(&[], count(of));
+    };
+    one(&LOG_CUT, LogCounters::cut_bytes);
+    one(&LOG_DAMAGED, LogCounters::damaged);
+    one(&LOG_DAMAGED_BYTES, LogCounters::damaged_bytes);
 }
 
 fn ring(state: &State, text: &mut Exposition) {

@@ -24,6 +24,7 @@ use crate::rules::watch::WatchCounters;
 use crate::sinks::recent::Recent;
 use crate::sinks::stream::Counters as SinkCounters;
 use crate::telemetry::traces;
+use crate::wal::counters::Counters as LogCounters;
 
 /// How long a shard may take to say where a trace is: some turns.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -48,6 +49,8 @@ pub struct State {
     pub broken: Arc<AtomicBool>,
     /// None where calls that faulted are not kept.
     pub bundles: Option<Arc<BundleCounters>>,
+    /// None where there is no write-ahead log.
+    pub log: Option<Arc<LogCounters>>,
     pub limits: ApiLimits,
     /// When the host started, in Unix nanoseconds.
     pub started: u64,
@@ -189,6 +192,7 @@ pub(super) mod fixture {
             watch: None,
             broken: Arc::default(),
             bundles: None,
+            log: None,
             limits: ApiLimits {
                 streams: 1,
                 body: 1,

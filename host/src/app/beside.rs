@@ -50,6 +50,7 @@ pub(super) struct Seen {
     pub(super) watch: Option<Arc<WatchCounters>>,
     pub(super) broken: Arc<AtomicBool>,
     pub(super) bundles: Option<Arc<crate::replay::bundle::keeper::Counters>>,
+    pub(super) log: Option<Arc<crate::wal::counters::Counters>>,
 }
 
 impl Bound {
@@ -137,6 +138,7 @@ fn state(
         watch: seen.watch,
         broken: seen.broken,
         bundles: seen.bundles,
+        log: seen.log,
         limits: ApiLimits {
             streams: config.api_streams,
             body: config.api_body,

@@ -88,6 +88,24 @@ pub(super) fn say(done: &Done, signals: u64, rules: &[Arc<Rule>]) {
     }
 }
 
+/// What a host with a write-ahead log says as well.
+pub(super) fn say_kept(done: &Done, repeated: u64) {
+    let open: u64 = done.shards.iter().map(|shard| shard.open_traces).sum();
+    note(&format!(
+        "  left in the log for the next start: {}",
+        counted(open, "open trace")
+    ));
+    let evicted: u64 = done.shards.iter().map(|shard| shard.evicted_by_log).sum();
+    for (name, count) in [
+        ("traces judged early for the bound on the log", evicted),
+        ("signals that were written before the start", repeated),
+    ] {
+        if count > 0 {
+            note(&format!("  {name}: {count}"));
+        }
+    }
+}
+
 /// Counters of the servers that say what came and went, not that something was refused.
 const TRAFFIC: [&str; 5] = [
     "requests",

@@ -15,6 +15,8 @@ pub struct Counters {
     pub opened: u64,
     /// Traces completed, by reason: see [`Counters::completed_by`].
     pub completed: [u64; Completion::ALL.len()],
+    /// Of the evicted, those that went for the bound on the write-ahead log.
+    pub evicted_by_log: u64,
     /// Decided traces forgotten before their time, because too many were remembered.
     pub forgotten: u64,
     /// Passes that copied live spans out of half-dead requests.

@@ -12,7 +12,7 @@
 //! [`shard`] the stage itself; [`limits`] its bounds; [`counters`] what it tells;
 //! `open` open traces, `table` id to trace, `decided` remembered verdicts, `deadlines` who is due,
 //! `verdict` complete or not, `completion` deduplicated and ordered, `duplicates` caps that retries can't trip,
-//! `held` which bytes are still needed, [`copy`] spans of many requests into one, `compact` the last spans out of a request.
+//! `held` which bytes are still needed, `logged` which segments of the log are, [`copy`] spans of many requests into one, `compact` the last spans out of a request.
 
 pub mod copy;
 pub mod counters;
@@ -27,6 +27,7 @@ mod decided;
 mod duplicates;
 mod held;
 mod ids;
+mod logged;
 mod open;
 mod table;
 mod verdict;

@@ -22,6 +22,8 @@ pub(super) struct Open {
     /// Where [`Deadlines`](super::deadlines::Deadlines) has it.
     pub(super) spoke: u16,
     pub(super) flags: u8,
+    /// The low byte of the number of the log's segment that its first span is in.
+    pub(super) segment: u8,
 }
 
 const _: () = assert!(size_of::<Open>() == 64);
@@ -94,7 +96,7 @@ impl OpenTraces {
         self.free.last().copied().unwrap_or(self.slots.len() as u32)
     }
 
-    pub(super) fn open(&mut self, id: [u8; 16], now: Time) -> u32 {
+    pub(super) fn open(&mut self, id: [u8; 16], now: Time, segment: u8) -> u32 {
         let spans = self.spare.pop().unwrap_or_default();
         self.capacity += spans.capacity() as u64;
         let open = Open {
@@ -105,6 +107,7 @@ impl OpenTraces {
             bytes: 0,
             spoke: NOWHERE,
             flags: 0,
+            segment,
         };
         let index = self.next();
         match self
@@ -167,6 +170,7 @@ impl OpenTraces {
             bytes: 0,
             spoke: NOWHERE,
             flags: 0,
+            segment: 0,
         };
         let open = std::mem::replace(slot, closed);
         self.capacity -= open.spans.capacity() as u64;
@@ -193,7 +197,14 @@ const AGES_SLACK: usize = 1024;
 fn is_open(slots: &[Open], (opened, index): (Time, u32)) -> bool {
     slots
         .get(index as usize)
-        .is_some_and(|open| open.opened == opened && open.last != Time(u64::MAX))
+        .is_some_and(|open| open.opened == opened && open.is_open())
+}
+
+impl Open {
+    /// Closed ones stay in their slots.
+    pub(super) fn is_open(&self) -> bool {
+        self.last != Time(u64::MAX)
+    }
 }
 
 /// A span as an open trace keeps it.

@@ -9,6 +9,7 @@
 //! spans' requests stay until it is released.
 
 mod arrival;
+mod logged;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use super::decided::Decided;
 use super::duplicates::Duplicates;
 use super::held::HeldRequests;
 use super::limits::Limits;
+use super::logged::LoggedTraces;
 use super::open::{HAS_ROOT, LOOKED, OpenTraces, REMOTE_ROOT, WATCHED};
 use super::table::{Place, Table};
 use super::trace::{Completion, Keeping, Parcel, Requests, SpanRef, Trace};
@@ -79,6 +81,7 @@ pub struct Shard {
     completer: Completer,
     /// Completed by a cap or by eviction; the next poll gives them out.
     waiting: VecDeque<Trace>,
+    logged: LoggedTraces,
     counters: Counters,
 }
 
@@ -97,6 +100,7 @@ impl Shard {
             watched_bytes: 0,
             completer: Completer::default(),
             waiting: VecDeque::new(),
+            logged: LoggedTraces::default(),
             counters: Counters::default(),
             limits,
         }
@@ -366,6 +370,7 @@ impl Shard {
     /// Takes a trace out of the open ones and remembers it.
     fn complete(&mut self, index: u32, completion: Completion) -> Option<Trace> {
         let open = self.traces.close(index)?;
+        self.logged.closed(open.segment);
         if open.flags & WATCHED != 0
             && let Some(watched) = self.watched.remove(&index)
         {

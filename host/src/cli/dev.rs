@@ -174,6 +174,10 @@ fn config(args: &DevArgs) -> Result<Config, Failure> {
     let mut config = Config::validate(&written)
         .map_err(|errors| Failure::of(&errors).help("`betrace dev --help` lists all settings"))?;
     config.rules.splice(0..0, args.dirs.iter().cloned());
+    if config.data.is_some() {
+        return Err(Failure::new("`dev` keeps no write-ahead log")
+            .help("leave `data` out, or set it to `off`; `betrace serve` keeps one"));
+    }
     if args.demo && config.otlp_grpc.is_none() {
         return Err(
             Failure::new("the demo sends OTLP/gRPC, and `otlp-grpc` is `off`")

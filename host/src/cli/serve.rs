@@ -11,10 +11,12 @@ use crate::telemetry::log::Notes;
 #[command(after_help = "\
 SIGTERM and SIGINT end it: what has come is judged, signals are written, and the exit code is 0. \
 A second one ends it at once, with exit code 130.
+With --data what was acknowledged outlives the process, however that ends; what is open is left to the next start.
 
 Examples:
   betrace serve --rules rules/
   betrace serve --rules rules/ --signals /var/log/betrace/signals.jsonl
+  betrace serve --rules rules/ --signals signals.jsonl --data /var/lib/betrace
   betrace serve --rules rules/ --otlp-grpc 0.0.0.0:4317 --otlp-http off --settle 10s
   BETRACE_RULES=rules/ betrace serve --config /etc/betrace.toml")]
 pub struct ServeArgs {

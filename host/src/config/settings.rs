@@ -41,6 +41,24 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         Group::General,
+        "data",
+        Kind::Folder,
+        "off",
+        "a folder of its own for a write-ahead log: what was acknowledged is judged even if the host is killed; `off` for none",
+    ),
+    setting(
+        Group::General,
+        "log-size",
+        Kind::Size {
+            least: MIB,
+            most: 16 * TIB,
+        },
+        "4GiB",
+        "bytes of the write-ahead log: near it the traces that hold its oldest part are judged as they are, at it clients are \
+         told to try again",
+    ),
+    setting(
+        Group::General,
         "otlp-grpc",
         Kind::Address,
         "127.0.0.1:4317",

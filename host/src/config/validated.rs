@@ -20,6 +20,9 @@ pub struct Config {
     pub rules: Vec<PathBuf>,
     pub signals: SignalsTarget,
     pub signal_queue: usize,
+    /// None: there is no write-ahead log.
+    pub data: Option<PathBuf>,
+    pub log_size: usize,
     pub otlp_grpc: Option<String>,
     pub otlp_http: Option<String>,
     pub api: Option<String>,
@@ -185,6 +188,12 @@ impl Config {
             "the largest request needs that much while it is inflated",
         );
         ordered(
+            self.data.is_none() || self.request_limit.saturating_mul(4) <= self.log_size,
+            "four times request-limit",
+            "log-size",
+            "the largest request needs that much, as an eighth of the log is kept free and it goes piece by piece",
+        );
+        ordered(
             self.rule_call <= self.rule_memory,
             "rule-call",
             "rule-memory",
@@ -245,6 +254,8 @@ impl Reader<'_> {
             rules: self.paths("rules"),
             signals: self.signals("signals"),
             signal_queue: self.number("signal-queue"),
+            data: self.folder("data"),
+            log_size: self.number("log-size"),
             otlp_grpc: self.address("otlp-grpc"),
             otlp_http: self.address("otlp-http"),
             api: self.address("api"),

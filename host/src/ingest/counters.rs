@@ -72,6 +72,8 @@ counters! {
     unsupported,
     /// Requests refused because the bytes in flight, or a shard's queue, are at their bound.
     overload,
+    /// Requests refused because the write-ahead log could not be written, or is at its bound.
+    unlogged,
     /// Requests whose body took too long.
     timeouts,
     /// Requests refused because the host is shutting down.

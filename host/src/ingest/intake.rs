@@ -74,10 +74,13 @@ impl Intake {
     {
         let deadline = Instant::now() + self.limits.body_timeout;
         let read = timeout_at(deadline, self.read(&mut body, framing, encoding)).await;
-        let taken = read
+        let read = read
             .unwrap_or(Err(Refusal::Timeout(self.limits.body_timeout)))
-            .and_then(|(bytes, permit)| self.protobuf(format, bytes, permit))
-            .and_then(|(bytes, permit)| self.router.route(self.transport, bytes, permit));
+            .and_then(|(bytes, permit)| self.protobuf(format, bytes, permit));
+        let taken = match read {
+            Ok((bytes, permit)) => self.router.take(self.transport, bytes, permit).await,
+            Err(refusal) => Err(refusal),
+        };
         if let Err(refusal) = &taken {
             refusal.count(self.counters());
             let _ = timeout_at(deadline, drain(&mut body, self.limits.request_bytes)).await;

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! connection -> serve -> grpc | http -> Intake::receive (body, inflate: bounded, charged to the budget)
-//!                                         -> Router::route (scan, group by shard, queue) -> answer
+//!                                         -> Router::take (scan, group by shard, log, queue) -> answer
 //! ```
-//! A request is acknowledged when the queues of all its shards hold its spans, and never before. What can't be taken is
+//! A request is acknowledged when the queues of all its shards hold its spans (and the write-ahead log, where there is one, has
+//! it on disk), and never before. What can't be taken is
 //! refused with the answer that the OTLP specification has for it ([`Refusal`]), and counted ([`Counters`]).
 //!
 //! # Memory

@@ -11,6 +11,7 @@ use tonic::Code;
 
 use super::budget::Full;
 use super::counters::Counters;
+use crate::wal::LogError;
 
 /// Why a request is not taken.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub enum Refusal {
     NeverFits { limit: usize },
     #[error("the queue of a shard is full: try again later")]
     QueueFull,
+    #[error(transparent)]
+    Unlogged(LogError),
     #[error("the body did not arrive within {} ms: try again", .0.as_millis())]
     Timeout(Duration),
     #[error("the host is shutting down: try again")]
@@ -57,7 +60,9 @@ impl Refusal {
             | Self::NeverFits { .. } => Code::InvalidArgument,
 
             Self::Encoding(_) | Self::ContentType(_) => Code::Unimplemented,
-            Self::InFlight { .. } | Self::QueueFull | Self::Closed => Code::Unavailable,
+            Self::InFlight { .. } | Self::QueueFull | Self::Unlogged(_) | Self::Closed => {
+                Code::Unavailable
+            }
             Self::Timeout(_) => Code::DeadlineExceeded,
             Self::Aborted(_) => Code::Cancelled,
         }
@@ -71,7 +76,7 @@ impl Refusal {
             Self::Encoding(_) | Self::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InFlight { .. } | Self::QueueFull => StatusCode::TOO_MANY_REQUESTS,
             // 408 would be the word for a timeout, but OTLP clients drop what they get it for.
-            Self::Timeout(_) | Self::Closed => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Timeout(_) | Self::Unlogged(_) | Self::Closed => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -79,7 +84,11 @@ impl Refusal {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::InFlight { .. } | Self::QueueFull | Self::Timeout(_) | Self::Closed
+            Self::InFlight { .. }
+                | Self::QueueFull
+                | Self::Unlogged(_)
+                | Self::Timeout(_)
+                | Self::Closed
         )
     }
 
@@ -89,11 +98,18 @@ impl Refusal {
             Self::TooLarge { .. } | Self::NeverFits { .. } => &counters.too_large,
             Self::Encoding(_) | Self::ContentType(_) => &counters.unsupported,
             Self::InFlight { .. } | Self::QueueFull => &counters.overload,
+            Self::Unlogged(_) => &counters.unlogged,
             Self::Timeout(_) => &counters.timeouts,
             Self::Closed => &counters.closed,
             Self::Aborted(_) => &counters.aborted,
         };
         counter.add(1);
+    }
+}
+
+impl From<LogError> for Refusal {
+    fn from(error: LogError) -> Self {
+        Self::Unlogged(error)
     }
 }
 

@@ -1,14 +1,14 @@
 //! A request's spans to the shards that their trace ids hash to.
 //!
 //! A request is scanned once and becomes one [`Routed`] for each shard that it touches. It is accepted when all of them
-//! are queued. When a queue turns out to be full after another took its part, the client is told to send again, and the
+//! are queued; where there is a write-ahead log, it is durable in it before. When a queue turns out to be full after another took its part, the client is told to send again, and the
 //! shard that has the spans already counts them once.
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher};
 use std::mem::{size_of, take};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use super::refusal::Refusal;
 use crate::assemble::trace::{Parcel, span_bytes};
 use crate::otlp::request::Request;
 use crate::otlp::scan::{Range, Scan, ScannedSpan, Section};
+use crate::wal::{Hold, Log, Logged};
 
 /// Spans that a thread's scan tables keep room for between requests (2 MiB); what a larger request needed is freed.
 const KEPT_SPANS: usize = 65_536;
@@ -33,6 +34,16 @@ pub struct Routed {
     /// When the request was scanned. A shard that lags behind its queue judges by this time, not by the one when it
     /// gets here, so that a trace is not settled while its spans wait.
     pub arrived: Instant,
+    /// Keeps the request in the write-ahead log, where there is one. Who takes the parcel releases it in the end.
+    pub hold: Option<Hold>,
+}
+
+/// A request that was scanned, and what stands for its memory.
+struct Prepared {
+    request: Arc<Request>,
+    groups: Vec<Vec<ScannedSpan>>,
+    permit: Permit,
+    accepted: Accepted,
 }
 
 /// What a client is told of a request that was taken.
@@ -71,6 +82,7 @@ struct Inner {
     closed: Arc<AtomicBool>,
     grpc: Arc<Counters>,
     http: Arc<Counters>,
+    log: OnceLock<Log>,
 }
 
 impl Router {
@@ -87,24 +99,77 @@ impl Router {
             closed,
             grpc: Arc::default(),
             http: Arc::default(),
+            log: OnceLock::new(),
         }))
     }
 
-    /// Scans a request and queues its spans. `permit` stands for `bytes`; it grows by what the span tables take.
+    /// From now on requests are taken when they are durable in this log. It is set once.
+    pub fn keep(&self, log: Log) {
+        let _ = self.0.log.set(log);
+    }
+
+    /// Takes a request: scans it, logs it where there is a log, and queues its spans. `permit` stands for `bytes`; it grows by
+    /// what the span tables take.
+    pub(super) async fn take(
+        &self,
+        transport: Transport,
+        bytes: Bytes,
+        permit: Permit,
+    ) -> Result<Accepted, Refusal> {
+        let prepared = self.prepare(bytes, permit)?;
+        let logged = match self.0.log.get() {
+            Some(log) if prepared.has_spans() => {
+                // What is refused need not be written; that it is not full now doesn't say that it won't be.
+                self.check_queues(&prepared.groups)?;
+                Some(log.append(prepared.request.bytes.clone()).await?)
+            }
+            _ => None,
+        };
+        self.finish(transport, prepared, logged.as_ref())
+    }
+
+    /// Takes a request where there is no log.
     pub fn route(
         &self,
         transport: Transport,
         bytes: Bytes,
         permit: Permit,
     ) -> Result<Accepted, Refusal> {
-        thread_local!(static SCAN: RefCell<Scan> = RefCell::default());
-        SCAN.with_borrow_mut(|scan| {
-            let routed = self.route_with(scan, transport, bytes, permit);
-            if scan.spans.capacity() > KEPT_SPANS || scan.parts.capacity() > KEPT_SPANS {
-                *scan = Scan::default();
+        let prepared = self.prepare(bytes, permit)?;
+        self.finish(transport, prepared, None)
+    }
+
+    /// What a request from before the start means to each shard: its parts, by shard, with the spans of traces that `needed` says
+    /// yes to. Its bytes are copied, and only where something of it is needed.
+    pub fn split(
+        &self,
+        bytes: Bytes,
+        needed: impl Fn(&[u8; 16]) -> bool,
+    ) -> Result<Vec<(usize, Parcel)>, Refusal> {
+        with_scan(|scan| {
+            let request = Request::scan(bytes, scan).map_err(malformed)?;
+            scan.spans.retain(|span| needed(&span.trace_id));
+            if scan.spans.is_empty() {
+                return Ok(Vec::new());
             }
-            routed
+            let request = Arc::new(Request {
+                bytes: Bytes::copy_from_slice(&request.bytes),
+                ..request
+            });
+            let all = span_bytes(&scan.spans);
+            let groups = self.group(&scan.spans).into_iter().enumerate();
+            let parts = groups.filter(|(_, spans)| !spans.is_empty());
+            Ok(parts
+                .map(|(shard, spans)| (shard, Parcel::part(Arc::clone(&request), spans, all)))
+                .collect())
         })
+    }
+
+    /// The shard of a trace: its hash scaled to the number of shards.
+    pub fn shard(&self, trace_id: &[u8; 16]) -> usize {
+        let mut hasher = self.0.hasher.build_hasher();
+        hasher.write_u128(u128::from_ne_bytes(*trace_id));
+        ((u128::from(hasher.finish()) * self.0.shards.len() as u128) >> 64) as usize
     }
 
     /// Refuses everything from now on.
@@ -137,31 +202,43 @@ impl Router {
         }
     }
 
-    fn route_with(
-        &self,
-        scan: &mut Scan,
-        transport: Transport,
-        bytes: Bytes,
-        mut permit: Permit,
-    ) -> Result<Accepted, Refusal> {
+    fn prepare(&self, bytes: Bytes, mut permit: Permit) -> Result<Prepared, Refusal> {
         if self.is_closed() {
             return Err(Refusal::Closed);
         }
-        let length = bytes.len();
-        let request =
-            Request::scan(bytes, scan).map_err(|error| Refusal::Malformed(error.to_string()))?;
-        let groups = self.group(&scan.spans);
-        permit.grow(table_bytes(&request, &groups))?;
-        self.queue(Arc::new(request), groups, Arc::new(permit))?;
+        with_scan(|scan| {
+            let request = Request::scan(bytes, scan).map_err(malformed)?;
+            let groups = self.group(&scan.spans);
+            permit.grow(table_bytes(&request, &groups))?;
+            Ok(Prepared {
+                request: Arc::new(request),
+                groups,
+                permit,
+                accepted: Accepted {
+                    rejected: scan.rejected,
+                },
+            })
+        })
+    }
+
+    fn finish(
+        &self,
+        transport: Transport,
+        prepared: Prepared,
+        logged: Option<&Logged>,
+    ) -> Result<Accepted, Refusal> {
+        let accepted = prepared.accepted;
+        let bytes = prepared.request.bytes.len();
+        let spans: usize = prepared.groups.iter().map(Vec::len).sum();
+        let permit = Arc::new(prepared.permit);
+        self.queue(prepared.request, prepared.groups, permit, logged)?;
 
         let counters = self.counters(transport);
         counters.requests.add(1);
-        counters.bytes.add(length as u64);
-        counters.spans.add(scan.spans.len() as u64);
-        counters.rejected.add(u64::from(scan.rejected));
-        Ok(Accepted {
-            rejected: scan.rejected,
-        })
+        counters.bytes.add(bytes as u64);
+        counters.spans.add(spans as u64);
+        counters.rejected.add(u64::from(accepted.rejected));
+        Ok(accepted)
     }
 
     /// The spans of each shard.
@@ -179,11 +256,13 @@ impl Router {
         groups
     }
 
-    /// The shard of a trace: its hash scaled to the number of shards.
-    fn shard(&self, trace_id: &[u8; 16]) -> usize {
-        let mut hasher = self.0.hasher.build_hasher();
-        hasher.write_u128(u128::from_ne_bytes(*trace_id));
-        ((u128::from(hasher.finish()) * self.0.shards.len() as u128) >> 64) as usize
+    /// Whether all queues that a request touches have room.
+    fn check_queues(&self, groups: &[Vec<ScannedSpan>]) -> Result<(), Refusal> {
+        let mut queues = self.0.shards.iter().zip(groups);
+        if queues.any(|(shard, spans)| !spans.is_empty() && shard.is_full()) {
+            return Err(Refusal::QueueFull);
+        }
+        Ok(())
     }
 
     fn queue(
@@ -191,37 +270,57 @@ impl Router {
         request: Arc<Request>,
         mut groups: Vec<Vec<ScannedSpan>>,
         permit: Arc<Permit>,
+        logged: Option<&Logged>,
     ) -> Result<(), Refusal> {
+        self.check_queues(&groups)?;
         let all_span_bytes = groups.iter().map(|spans| span_bytes(spans)).sum();
-        let touched = || {
-            self.0
-                .shards
-                .iter()
-                .zip(&groups)
-                .filter(|(_, spans)| !spans.is_empty())
-        };
-        if touched().any(|(shard, _)| shard.is_full()) {
-            return Err(Refusal::QueueFull);
-        }
         let arrived = Instant::now();
         for (shard, spans) in self.0.shards.iter().zip(&mut groups) {
             if spans.is_empty() {
                 continue;
             }
             let parcel = Parcel::part(Arc::clone(&request), take(spans), all_span_bytes);
-            shard
-                .try_send(Routed {
-                    parcel,
-                    permit: Arc::clone(&permit),
-                    arrived,
-                })
-                .map_err(|error| match error {
-                    TrySendError::Full(_) => Refusal::QueueFull,
-                    TrySendError::Disconnected(_) => Refusal::Closed,
-                })?;
+            let routed = Routed {
+                parcel,
+                permit: Arc::clone(&permit),
+                arrived,
+                hold: logged.map(Logged::hold),
+            };
+            if let Err(error) = shard.try_send(routed) {
+                let (refusal, routed) = match error {
+                    TrySendError::Full(routed) => (Refusal::QueueFull, routed),
+                    TrySendError::Disconnected(routed) => (Refusal::Closed, routed),
+                };
+                if let Some(hold) = routed.hold {
+                    hold.release();
+                }
+                return Err(refusal);
+            }
         }
         Ok(())
     }
+}
+
+impl Prepared {
+    fn has_spans(&self) -> bool {
+        self.groups.iter().any(|spans| !spans.is_empty())
+    }
+}
+
+/// Does something with this thread's scan tables.
+fn with_scan<T>(work: impl FnOnce(&mut Scan) -> T) -> T {
+    thread_local!(static SCAN: RefCell<Scan> = RefCell::default());
+    SCAN.with_borrow_mut(|scan| {
+        let done = work(scan);
+        if scan.spans.capacity() > KEPT_SPANS || scan.parts.capacity() > KEPT_SPANS {
+            *scan = Scan::default();
+        }
+        done
+    })
+}
+
+fn malformed(error: impl std::fmt::Display) -> Refusal {
+    Refusal::Malformed(error.to_string())
 }
 
 /// What a request's tables take beside its bytes, until the shards have taken them.

@@ -1,7 +1,8 @@
 //! The thread of one shard: spans from the router's queue, traces judged as they complete, signals to the sink.
 //!
 //! A batch is what is complete when the thread turns to it: one trace when idle, up to the shard's `batch_spans` under
-//! load. It ends when every sender of the queue is gone, after what was queued is judged.
+//! load. It ends when every sender of the queue is gone, after what was queued is judged; traces that are open then are judged as
+//! they are, or left in the write-ahead log where there is one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,7 +16,7 @@ use super::lag::Lag;
 use crate::assemble::counters::Counters;
 use crate::assemble::limits::Limits;
 use crate::assemble::shard::{DrainMode, Shard, Whereabouts};
-use crate::assemble::trace::{Keeping, Trace};
+use crate::assemble::trace::{Keeping, Parcel, Trace};
 use crate::engine::{Moment, RuleSet};
 use crate::ingest::Routed;
 use crate::replay::ring::{JudgedBatch, Part};
@@ -23,6 +24,11 @@ use crate::rules::Published;
 use crate::signal::Emission;
 use crate::sinks::Sink;
 use crate::time::Time;
+use crate::wal::{Decision, Hold, Judged, Pressure, recover::Remembered};
+
+/// What the clock shows at the start of the process, so that it can tell of what was decided before: the longest that a trace
+/// can be remembered.
+const HEAD_START: Duration = crate::assemble::limits::LONGEST;
 
 /// The time of this process, for stages that take it as an argument.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +38,9 @@ pub struct Clock {
 
 impl Clock {
     pub fn start() -> Clock {
+        let now = Instant::now();
         Clock {
-            started: Instant::now(),
+            started: now.checked_sub(HEAD_START).unwrap_or(now),
         }
     }
 
@@ -42,7 +49,7 @@ impl Clock {
         Clock { started }
     }
 
-    /// Since the start, monotonic.
+    /// Monotonic.
     pub fn now(&self) -> Time {
         self.at(Instant::now())
     }
@@ -83,6 +90,27 @@ pub struct Ask {
     pub answer: Sender<Whereabouts>,
 }
 
+/// What a shard was told before the host started.
+#[derive(Debug)]
+pub enum Past {
+    /// Traces that were decided, first those that were decided first.
+    Decided(Vec<Remembered>),
+    /// Spans of traces that were not.
+    Spans(Parcel, Hold),
+}
+
+/// A shard's part in the write-ahead log.
+#[derive(Debug)]
+pub struct ShardLog {
+    pub pressure: Pressure,
+    /// Wakes it to look at the pressure.
+    pub wake: Receiver<()>,
+    /// Taken in before anything else, until its sender is gone.
+    pub past: Receiver<Past>,
+    /// Told how many traces are open after that.
+    pub resumed: Sender<u64>,
+}
+
 /// All that a shard's thread owns.
 pub struct ShardThread {
     pub limits: Limits,
@@ -101,6 +129,7 @@ pub struct ShardThread {
     pub aftermath: Aftermath,
     pub clock: Clock,
     pub shown: Shown,
+    pub log: Option<ShardLog>,
 }
 
 /// What a turn begins with.
@@ -127,12 +156,16 @@ impl ShardThread {
         let mut shard = Shard::new(self.limits.clone());
         let mut traces = Vec::new();
         let mut set = self.rules.current();
+        self.replay(&mut shard, &set);
         while let Turn::Until(now) = self.receive(&mut shard, &mut set) {
             self.judge_complete(&mut shard, &set, now, &mut traces);
         }
         // Nothing waits any more: what is left is judged by all rules.
         self.lag.is_over();
         self.judge_complete(&mut shard, &set, self.clock.now(), &mut traces);
+        if self.log.is_some() {
+            return;
+        }
         set = self.rules.current();
         shard.set_generation(set.generation);
         loop {
@@ -143,6 +176,35 @@ impl ShardThread {
             }
         }
         self.show(&shard);
+    }
+
+    /// Takes in what the log has of before. Meanwhile time stands still: no trace falls silent because reading takes long.
+    fn replay(&mut self, shard: &mut Shard, set: &RuleSet) {
+        let Some(past) = self.log.as_ref().map(|log| log.past.clone()) else {
+            return;
+        };
+        let mut traces = Vec::new();
+        let now = self.clock.now();
+        shard.set_generation(set.generation);
+        for past in past {
+            match past {
+                Past::Decided(decided) => {
+                    for Remembered { decision, ago } in decided {
+                        shard.remember_decided(decision, now.before(ago));
+                    }
+                }
+                Past::Spans(parcel, hold) => shard.insert_logged(parcel, now, hold),
+            }
+            self.judge_complete(shard, set, now, &mut traces);
+            while let Ok(ask) = self.asks.try_recv() {
+                self.answer(shard, &ask);
+            }
+        }
+        shard.resume(self.clock.now());
+        if let Some(log) = &self.log {
+            // Who asked may have given up.
+            let _ = log.resumed.send(shard.counters().open_traces);
+        }
     }
 
     /// Waits for spans or for the next trace to complete, then takes what else is queued, up to a batch.
@@ -185,6 +247,7 @@ impl ShardThread {
 
     /// Waits for the first thing to do, and answers questions meanwhile.
     fn first(&mut self, shard: &Shard) -> First {
+        let mut wake = self.log.as_ref().map_or_else(never, |log| log.wake.clone());
         // Under load there is no need to look at anything else, and no question waits longer than a turn.
         loop {
             if let Ok(ask) = self.asks.try_recv() {
@@ -214,6 +277,10 @@ impl ShardThread {
                     Err(_) => self.asks = never(),
                 },
                 recv(due) -> _ => return First::Due(next.unwrap_or_default()),
+                recv(wake) -> woken => match woken {
+                    Ok(()) => return First::Due(self.clock.now()),
+                    Err(_) => wake = never(),
+                },
             }
         }
     }
@@ -222,7 +289,10 @@ impl ShardThread {
     fn take(&self, shard: &mut Shard, routed: Routed, spans: &mut usize) -> Time {
         let arrived = self.clock.at(routed.arrived);
         *spans += routed.parcel.spans.len();
-        shard.insert(routed.parcel, arrived);
+        match routed.hold {
+            Some(hold) => shard.insert_logged(routed.parcel, arrived, hold),
+            None => shard.insert(routed.parcel, arrived),
+        }
         arrived
     }
 
@@ -233,26 +303,40 @@ impl ShardThread {
         now: Time,
         traces: &mut Vec<Trace>,
     ) {
+        if let Some(log) = &self.log {
+            shard.evict_below(log.pressure.evict_below());
+        }
         let mut giants = Vec::new();
+        let mut decided = Vec::new();
         loop {
             let more = shard.poll(now, traces);
             giants::set_apart(traces, self.limits.batch_spans as usize, &mut giants);
-            self.judge(shard, set, traces);
+            decided.extend(self.judge(shard, set, traces));
+            // What the shard gives back to the log is also of those that still have to be judged.
+            if giants.is_empty() {
+                self.settle(std::mem::take(&mut decided), shard);
+            }
             if !more {
                 break;
             }
         }
         for giant in giants {
             traces.push(giant);
-            self.judge(shard, set, traces);
+            decided.extend(self.judge(shard, set, traces));
         }
+        self.settle(decided, shard);
         self.show(shard);
     }
 
-    /// Judges a batch, offers it to the ring and gives its memory back.
-    fn judge(&mut self, shard: &mut Shard, set: &RuleSet, traces: &mut Vec<Trace>) {
+    /// Judges a batch, offers it to the ring, sends its signals and gives its memory back. Returns what the log has to know.
+    fn judge(
+        &mut self,
+        shard: &mut Shard,
+        set: &RuleSet,
+        traces: &mut Vec<Trace>,
+    ) -> Vec<Decision> {
         if traces.is_empty() {
-            return;
+            return Vec::new();
         }
         let mut signals: Vec<Emission> = Vec::new();
         let judged_at = Clock::unix_ns();
@@ -282,6 +366,7 @@ impl ShardThread {
             generation: set.generation,
             judged_at,
         };
+        let decided = self.decided(traces);
         let mut keepings = self.ring.offer_all(&batch, self.clock.now()).into_iter();
         for trace in traces.drain(..) {
             let keeping = keepings.next().unwrap_or_default();
@@ -291,6 +376,27 @@ impl ShardThread {
             shard.release(trace);
         }
         self.sink.send(signals);
+        decided
+    }
+
+    /// What of these traces the log has to know.
+    fn decided(&self, traces: &[Trace]) -> Vec<Decision> {
+        if !self.sink.is_kept() {
+            return Vec::new();
+        }
+        let decision = |trace: &Trace| Decision {
+            id: trace.id,
+            completion: trace.completion as u8,
+        };
+        traces.iter().map(decision).collect()
+    }
+
+    /// Says that all signals of these traces were sent, and what the log may let go with them.
+    fn settle(&self, traces: Vec<Decision>, shard: &mut Shard) {
+        let holds = shard.take_outgoing();
+        if !traces.is_empty() || !holds.is_empty() {
+            self.sink.settle(Judged { traces, holds });
+        }
     }
 
     fn answer(&self, shard: &Shard, ask: &Ask) {
@@ -354,6 +460,7 @@ mod tests {
             parcel: Parcel::whole(Arc::new(request), scan.spans),
             permit: Arc::new(Budget::new(1).reserve(1).expect("there is room")),
             arrived,
+            hold: None,
         }
     }
 
@@ -381,6 +488,7 @@ mod tests {
             aftermath: Aftermath::new(bounded(1).0, None),
             clock,
             shown: Shown::default(),
+            log: None,
         };
         (thread, queue, asker)
     }

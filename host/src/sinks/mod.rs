@@ -4,13 +4,15 @@
 //! worker threads -> Sink::send([Emission]) -> pieces, so many bytes of them -> one writer thread -> stdout | file
 //! ```
 //! A piece is written and flushed whole. What can't be written is counted, never a panic; a sink that is full makes its
-//! senders wait, so that memory stays bounded.
+//! senders wait, so that memory stays bounded. With a write-ahead log nothing is lost: see `kept`.
 
 mod backlog;
 pub mod format;
+mod kept;
 pub mod paint;
 pub mod person;
 pub mod recent;
+mod reread;
 pub mod stream;
 pub mod text;
 pub mod waterfall;
@@ -22,9 +24,12 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 
 use crate::signal::Emission;
+use crate::wal::{Decisions, Judged};
 use backlog::Backlog;
 pub use backlog::{DEFAULT_BYTES, PIECE_BYTES};
 use format::Format;
+pub use kept::Patience;
+pub use reread::REREAD_BYTES;
 use stream::{Stream, WriteError};
 
 /// Where a sink writes.
@@ -55,7 +60,7 @@ pub enum SinkError {
 /// The sending side of a sink; one a worker.
 #[derive(Clone, Debug)]
 pub struct Sink {
-    pieces: Sender<Vec<Emission>>,
+    pieces: Outlet,
     counters: Arc<stream::Counters>,
     /// Where senders wait while there is no room.
     backlog: Option<Arc<Backlog>>,
@@ -63,6 +68,23 @@ pub struct Sink {
     recent: Option<Arc<recent::Recent>>,
     /// Gets everything, too.
     other: Option<Arc<Sink>>,
+    /// Where nothing is lost: until when.
+    patience: Option<Arc<Patience>>,
+}
+
+/// Where batches go.
+#[derive(Clone, Debug)]
+enum Outlet {
+    Writer(Sender<Piece>),
+    View(Sender<Vec<Emission>>),
+}
+
+/// What a writer is handed.
+#[derive(Debug)]
+enum Piece {
+    Signals(Vec<Emission>),
+    /// All signals of these traces were handed over before.
+    Judged(Judged),
 }
 
 /// The writer thread: joined to know that all is written.
@@ -95,29 +117,67 @@ pub fn open(target: &Target, format: Format, most: usize) -> Result<(Sink, Write
 
 /// Starts the writer of a stream that is open; so many bytes may wait for it.
 pub fn start(stream: Stream, most: usize) -> Result<(Sink, Writer), SinkError> {
+    start_with(stream, most, None)
+}
+
+/// As [`open`], for a host with a write-ahead log: what can't be written is tried again, what is written already is not written
+/// again, and traces are decided when their signals are written.
+pub fn open_kept(
+    target: &Target,
+    format: Format,
+    most: usize,
+    decisions: Decisions,
+) -> Result<(Sink, Writer), SinkError> {
+    let stream = match target {
+        Target::Stdout => Stream::new("stdout", format, Box::new(std::io::stdout())),
+        Target::File(path) => {
+            let open = |source| SinkError::Open {
+                path: path.clone(),
+                source,
+            };
+            let (file, known) = reread::open(path).map_err(open)?;
+            Stream::kept(&path.display().to_string(), format, file, known).map_err(open)?
+        }
+    };
+    start_with(stream, most, Some(decisions))
+}
+
+fn start_with(
+    stream: Stream,
+    most: usize,
+    decisions: Option<Decisions>,
+) -> Result<(Sink, Writer), SinkError> {
     // Bounded by the backlog, in bytes.
     let (pieces, incoming) = unbounded();
     let counters = stream.counters();
     let backlog = Arc::new(Backlog::new(most, counters.clone()));
     let (writes, stream_counters) = (backlog.clone(), counters.clone());
+    let patience = decisions.is_some().then(Arc::<Patience>::default);
+    let waits = patience.clone();
     let thread = std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            let written = write(stream, &incoming, &writes);
+            let (Some(decisions), Some(patience)) = (decisions, waits) else {
+                let written = write(stream, &incoming, &writes);
+                writes.open();
+                for unwritten in incoming.try_iter() {
+                    stream_counters.lose(unwritten.signals());
+                }
+                return written;
+            };
+            let written = kept::write(stream, &incoming, &writes, decisions, &patience);
             writes.open();
-            for unwritten in incoming.try_iter() {
-                stream_counters.lose(unwritten.len());
-            }
             written
         })
         .map_err(|source| SinkError::Thread { source })?;
     Ok((
         Sink {
-            pieces,
+            pieces: Outlet::Writer(pieces),
             counters: counters.clone(),
             backlog: Some(backlog),
             recent: None,
             other: None,
+            patience,
         },
         Writer { thread, counters },
     ))
@@ -128,11 +188,12 @@ pub fn start(stream: Stream, most: usize) -> Result<(Sink, Writer), SinkError> {
 pub fn view(queue: usize) -> (Sink, Receiver<Vec<Emission>>) {
     let (pieces, incoming) = bounded(queue.max(1));
     let sink = Sink {
-        pieces,
+        pieces: Outlet::View(pieces),
         counters: Arc::default(),
         backlog: None,
         recent: None,
         other: None,
+        patience: None,
     };
     (sink, incoming)
 }
@@ -163,14 +224,41 @@ impl Sink {
             if let Some(backlog) = &self.backlog {
                 backlog.enter(bytes);
             }
-            if let Err(unsent) = self
-                .pieces
-                .try_send(piece)
-                .map_err(TrySendError::into_inner)
-            {
-                self.counters.lose(unsent.len());
+            let unsent = match &self.pieces {
+                Outlet::Writer(writer) => writer
+                    .send(Piece::Signals(piece))
+                    .map_or_else(|unsent| unsent.0.signals(), |()| 0),
+                Outlet::View(view) => view
+                    .try_send(piece)
+                    .map_or_else(|unsent| TrySendError::into_inner(unsent).len(), |()| 0),
+            };
+            // Where there is a log it has their traces.
+            if self.patience.is_none() {
+                self.counters.lose(unsent);
             }
         }
+    }
+
+    /// Whether traces have to be [settled](Sink::settle).
+    pub fn is_kept(&self) -> bool {
+        self.patience.is_some()
+    }
+
+    /// Says that all signals of these traces were sent. They are decided once those are written.
+    pub fn settle(&self, judged: Judged) {
+        let Outlet::Writer(writer) = &self.pieces else {
+            return;
+        };
+        if let Some(backlog) = &self.backlog {
+            backlog.enter(kept::size(&judged));
+        }
+        // Where the writer has given up, they stay in the log.
+        let _ = writer.send(Piece::Judged(judged));
+    }
+
+    /// Until when it is tried to write what could not be written; none where it is lost instead.
+    pub fn patience(&self) -> Option<Arc<Patience>> {
+        self.patience.clone()
     }
 
     /// A sink that sends everything to `other`, too. Its counters stay its own.
@@ -207,16 +295,29 @@ impl Writer {
     }
 }
 
+impl Piece {
+    fn signals(&self) -> usize {
+        match self {
+            Piece::Signals(signals) => signals.len(),
+            Piece::Judged(_) => 0,
+        }
+    }
+}
+
 fn write(
     mut stream: Stream,
-    pieces: &Receiver<Vec<Emission>>,
+    pieces: &Receiver<Piece>,
     backlog: &Backlog,
 ) -> Result<(), WriteError> {
     let mut first_failure = None;
     let counters = stream.counters();
     for piece in pieces {
+        let bytes = piece.bytes();
+        let Piece::Signals(piece) = piece else {
+            continue;
+        };
         let written = stream.write(&piece);
-        backlog.leave(backlog::size(&piece));
+        backlog.leave(bytes);
         if let Err(failure) = written {
             if counters.is_closed() {
                 return Err(failure);

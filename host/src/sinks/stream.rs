@@ -1,5 +1,6 @@
 //! Writes batches of signals to a file or stdout, and knows what to do when that fails.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::format::Format;
+use super::reread::digits;
 use crate::signal::Emission;
 
 /// An open stream of signals.
@@ -18,7 +20,19 @@ pub struct Stream {
     /// The last write failed, so that half a line may stand there.
     torn: bool,
     until_closed: bool,
+    /// What of the buffer is written, and how many signals are in it.
+    rendered: Rendered,
+    /// The file itself, where there is one that can be synced.
+    file: Option<File>,
+    /// Ids of signals that are written already.
+    known: HashSet<u128>,
     counters: Arc<Counters>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Rendered {
+    signals: u64,
+    written: usize,
 }
 
 /// What became of signals.
@@ -26,6 +40,7 @@ pub struct Stream {
 pub struct Counters {
     written: AtomicU64,
     lost: AtomicU64,
+    repeated: AtomicU64,
     closed: AtomicBool,
     /// Bytes that wait for the writer.
     pub(super) queued: AtomicU64,
@@ -49,8 +64,27 @@ impl Stream {
             buffer: Vec::new(),
             torn: false,
             until_closed: false,
+            rendered: Rendered::default(),
+            file: None,
+            known: HashSet::new(),
             counters: Arc::default(),
         }
+    }
+
+    /// A file of which these signals are known: they are not written again.
+    pub(super) fn kept(
+        name: &str,
+        format: Format,
+        file: File,
+        known: HashSet<u128>,
+    ) -> io::Result<Stream> {
+        let is_file = file.metadata()?.is_file();
+        let itself = file.try_clone()?;
+        Ok(Stream {
+            file: is_file.then_some(itself),
+            known,
+            ..Stream::new(name, format, Box::new(file))
+        })
     }
 
     /// Ends without a word when its reader closes it, as `head` does.
@@ -96,6 +130,56 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Makes `batch` ready to be written, without what is written already. Returns its bytes.
+    pub(super) fn render(&mut self, batch: &[Emission]) -> usize {
+        self.buffer.clear();
+        self.rendered = Rendered::default();
+        for emission in batch {
+            let id = digits(emission.signal.id.as_bytes());
+            if id.is_some_and(|id| self.known.contains(&id)) {
+                self.counters.repeated.fetch_add(1, Relaxed);
+                continue;
+            }
+            self.format.write(emission, &mut self.buffer);
+            self.rendered.signals += 1;
+        }
+        self.buffer.len()
+    }
+
+    /// Writes what is ready. After an error it can be called again, and goes on where it was.
+    pub(super) fn write_rendered(&mut self) -> Result<(), WriteError> {
+        while let Some(rest) = self.buffer.get(self.rendered.written..)
+            && !rest.is_empty()
+        {
+            match self.out.write(rest) {
+                Ok(0) => return Err(self.failed(&io::ErrorKind::WriteZero.into())),
+                Ok(written) => self.rendered.written += written,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failed(&error)),
+            }
+        }
+        let flushed = self.out.flush();
+        flushed.map_err(|error| self.failed(&error))?;
+        let signals = std::mem::take(&mut self.rendered.signals);
+        self.counters.written.fetch_add(signals, Relaxed);
+        Ok(())
+    }
+
+    /// Makes durable what was written, where it is a file.
+    pub(super) fn sync(&mut self) -> Result<(), WriteError> {
+        let synced = self.file.as_ref().map_or(Ok(()), File::sync_data);
+        synced.map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &io::Error) -> WriteError {
+        WriteError {
+            target: self.name.clone(),
+            reason: error.to_string(),
+        }
+    }
+}
+
 impl Counters {
     pub fn written(&self) -> u64 {
         self.written.load(Relaxed)
@@ -103,6 +187,11 @@ impl Counters {
 
     pub fn lost(&self) -> u64 {
         self.lost.load(Relaxed)
+    }
+
+    /// Signals that were not written as they were already, before the host started.
+    pub fn repeated(&self) -> u64 {
+        self.repeated.load(Relaxed)
     }
 
     /// What waits for the writer takes so many bytes of memory.

@@ -281,3 +281,90 @@ fn a_file_is_appended_to_line_by_line() {
     );
     assert!(append(folder.path()).is_err());
 }
+
+/// A writer whose traces are decided behind their signals, on this disk.
+fn kept(disk: &Disk, folder: &tempfile::TempDir) -> (super::Sink, super::Writer) {
+    let options = crate::wal::Options::new(1 << 20, std::time::Duration::from_secs(60), 100);
+    let mut log = crate::wal::Opened::open(folder.path(), options).unwrap();
+    let decisions = log.decisions();
+    let stream = Stream::new("signals.jsonl", Format::Json, Box::new(disk.clone()));
+    super::start_with(stream, PIECE_BYTES, Some(decisions)).unwrap()
+}
+
+fn judged(id: u8, logged: &crate::wal::Logged) -> crate::wal::Judged {
+    crate::wal::Judged {
+        traces: vec![crate::wal::Decision {
+            id: [id; 16],
+            completion: 0,
+        }],
+        holds: vec![logged.hold()],
+    }
+}
+
+fn remembered(folder: &tempfile::TempDir) -> usize {
+    let options = crate::wal::Options::new(1 << 20, std::time::Duration::from_secs(60), 100);
+    let log = crate::wal::Opened::open(folder.path(), options).unwrap();
+    log.remembered().len()
+}
+
+#[test]
+fn with_a_log_a_full_disk_loses_nothing_and_what_is_torn_is_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    disk.written.lock().unwrap().extend(b"{}\n");
+    *disk.full.lock().unwrap() = true;
+    let (sink, writer) = kept(&disk, &folder);
+    let counters = sink.counters();
+    let logged = crate::wal::Logged::fixture(1);
+    sink.send(vec![emission(0, &[])]);
+    sink.settle(judged(1, &logged));
+    // Until half a line stands there.
+    while disk.written.lock().unwrap().len() < 8 {
+        std::thread::yield_now();
+    }
+    assert_eq!((logged.others(), counters.written()), (1, 0));
+    *disk.full.lock().unwrap() = false;
+    sink.send(vec![emission(2, &[])]);
+    drop(sink);
+    writer.finish().unwrap();
+    let written = String::from_utf8(disk.written.lock().unwrap().clone()).unwrap();
+    assert_eq!(written.lines().count(), 3);
+    for line in written.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+    assert_eq!((counters.written(), counters.lost()), (2, 0));
+    assert_eq!(logged.others(), 0, "it was let go");
+    assert_eq!(remembered(&folder), 1);
+}
+
+#[test]
+fn with_a_log_what_can_not_be_written_at_the_end_is_left_undecided() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    *disk.full.lock().unwrap() = true;
+    let (sink, writer) = kept(&disk, &folder);
+    let counters = sink.counters();
+    let logged = crate::wal::Logged::fixture(1);
+    let one = emission(0, &[]);
+    sink.send(vec![one.clone()]);
+    sink.settle(judged(1, &logged));
+    let sends = std::thread::spawn({
+        let (sink, logged) = (sink.clone(), crate::wal::Logged::fixture(2));
+        let many = vec![one.clone(); 3 * PIECE_BYTES / one.bytes()];
+        move || {
+            sink.send(many);
+            sink.settle(judged(2, &logged));
+        }
+    });
+    sink.patience().unwrap().end();
+    sends.join().unwrap();
+    drop(sink);
+    let error = writer.finish().unwrap_err();
+    assert!(
+        matches!(&error, SinkError::Write { lost: 0, .. }),
+        "{error}"
+    );
+    assert_eq!((counters.written(), counters.lost()), (0, 0));
+    assert_eq!(logged.others(), 1, "the next start reads it");
+    assert_eq!(remembered(&folder), 0);
+}

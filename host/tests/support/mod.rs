@@ -36,18 +36,14 @@ impl Serve {
 
     /// As [`start`](Serve::start), with these variables.
     pub fn with_environment(arguments: &[&str], environment: &[(&str, &str)]) -> Serve {
-        let mut command = betrace(&[
-            "serve",
-            "--otlp-grpc",
-            "127.0.0.1:0",
-            "--otlp-http",
-            "127.0.0.1:0",
-            "--api",
-            "127.0.0.1:0",
-        ]);
+        let mut command = serving();
+        command.args(arguments).envs(environment.iter().copied());
+        Serve::spawn(command)
+    }
+
+    /// As [`start`](Serve::start), from a command that comes to [`serving`].
+    pub fn spawn(mut command: Command) -> Serve {
         command
-            .args(arguments)
-            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -120,6 +116,11 @@ impl Serve {
         }
     }
 
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends SIGTERM.
     pub fn signal_to_end(&self) {
         let id = self.child.id().to_string();
@@ -164,6 +165,19 @@ pub fn betrace(arguments: &[&str]) -> Command {
     // As at a terminal: these tests read what a person does.
     command.args(arguments).env("BETRACE_LOG_FORMAT", "text");
     command
+}
+
+/// `betrace serve` on ports of its own.
+pub fn serving() -> Command {
+    betrace(&[
+        "serve",
+        "--otlp-grpc",
+        "127.0.0.1:0",
+        "--otlp-http",
+        "127.0.0.1:0",
+        "--api",
+        "127.0.0.1:0",
+    ])
 }
 
 /// A folder under `host/tests`.

@@ -117,7 +117,8 @@ impl Shard {
             self.deadlines.skip_to(self.now);
         }
         self.counters.opened += 1;
-        Some(self.traces.open(*id, self.now))
+        let segment = self.logged.opened();
+        Some(self.traces.open(*id, self.now, segment))
     }
 
     fn drop_late(&mut self, request: u32, spans: &[ScannedSpan]) {

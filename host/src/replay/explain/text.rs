@@ -348,9 +348,13 @@ pub fn elsewhere(whereabouts: &Where) -> (String, &'static str) {
                 0 => String::new(),
                 late => format!("; {} came too late", counted((*late).into(), "span")),
             };
+            let by = match generation {
+                0 => "before the host started".to_owned(),
+                generation => format!("by rule set {generation}"),
+            };
             (
                 format!(
-                    "the trace was judged {} ago by rule set {generation}, {}{late}; {fate}",
+                    "the trace was judged {} ago {by}, {}{late}; {fate}",
                     duration(*ago_ns),
                     completion(word),
                 ),

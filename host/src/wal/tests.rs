@@ -1,0 +1,764 @@
+//! The log as a whole, on disks that work and on disks that don't.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam_channel::unbounded;
+use proptest::prelude::*;
+use tokio::sync::oneshot;
+
+use super::decided::{Decision, Decisions, Judged};
+use super::disk::{Disk, Files, Medium};
+use super::format::{Kind, SEGMENT_HEADER};
+use super::recover::Opened;
+use super::segment::{Hold, Logged};
+use super::writer::{Entry, MOST_SEGMENTS, Writer};
+use super::{LogError, OpenError, Options};
+
+const REMEMBER: Duration = Duration::from_secs(3_600);
+
+/// A log of segments of 1 KiB.
+fn small() -> Options {
+    Options {
+        segment_bytes: 1 << 10,
+        ..Options::new(64 << 10, REMEMBER, 1_000)
+    }
+}
+
+/// Files that fail when they are told to.
+#[derive(Clone, Debug, Default)]
+struct Bad(Arc<Mutex<Faults>>);
+
+#[derive(Debug, Default)]
+struct Faults {
+    /// Bytes that can still be written.
+    room: Option<usize>,
+    create: bool,
+    sync: bool,
+    cut: bool,
+}
+
+struct BadFile {
+    file: Box<dyn Medium>,
+    bad: Bad,
+}
+
+impl Bad {
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.0.lock().expect("no test panics while it has it")
+    }
+}
+
+fn failed(is: bool) -> io::Result<()> {
+    match is {
+        true => Err(io::ErrorKind::StorageFull.into()),
+        false => Ok(()),
+    }
+}
+
+impl Disk for Bad {
+    fn create(
+        &mut self,
+        path: &Path,
+        spare: Option<&Path>,
+        header: &[u8],
+    ) -> io::Result<Box<dyn Medium>> {
+        failed(self.faults().create)?;
+        Ok(Box::new(BadFile {
+            file: Files.create(path, spare, header)?,
+            bad: self.clone(),
+        }))
+    }
+
+    fn reopen(&mut self, path: &Path, length: u64) -> io::Result<Box<dyn Medium>> {
+        Ok(Box::new(BadFile {
+            file: Files.reopen(path, length)?,
+            bad: self.clone(),
+        }))
+    }
+}
+
+impl Medium for BadFile {
+    fn write(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut faults = self.bad.faults();
+        let Some(room) = &mut faults.room else {
+            return self.file.write(bytes);
+        };
+        let first = bytes.first().map_or(&[][..], |slice| slice);
+        let some = &first[..first.len().min(*room)];
+        failed(some.is_empty())?;
+        let written = self.file.write(&[IoSlice::new(some)])?;
+        *room -= written;
+        Ok(written)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        failed(self.bad.faults().sync)?;
+        self.file.sync()
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        failed(self.bad.faults().cut)?;
+        self.file.cut(length)
+    }
+}
+
+/// A log whose writer does what it is told, on the thread of the test.
+struct Bench {
+    folder: tempfile::TempDir,
+    writer: Writer,
+    decisions: Decisions,
+    bad: Bad,
+}
+
+/// The requests that a start reads, with the number of their segment.
+type Replayed = Vec<(u64, Vec<u8>)>;
+
+impl Bench {
+    fn new(options: Options) -> Bench {
+        Bench::over(tempfile::tempdir().expect("a folder"), options).0
+    }
+
+    /// Over what is in this folder.
+    fn over(folder: tempfile::TempDir, options: Options) -> (Bench, Replayed, Vec<Hold>) {
+        let mut opened = Opened::open(folder.path(), options).expect("it is free");
+        let bad = Bad::default();
+        let decisions = opened.decisions_on(Box::new(bad.clone()));
+        let (replayed, holds) = replay(&mut opened);
+        let writer = opened.writer(unbounded().1, Vec::new(), Box::new(bad.clone()));
+        let bench = Bench {
+            folder,
+            writer,
+            decisions,
+            bad,
+        };
+        (bench, replayed, holds)
+    }
+
+    /// As after SIGKILL.
+    fn again(self, options: Options) -> (Bench, Replayed, Vec<Hold>) {
+        let Bench {
+            folder,
+            writer,
+            decisions,
+            ..
+        } = self;
+        drop((writer, decisions));
+        Bench::over(folder, options)
+    }
+
+    fn append_all(&mut self, bodies: &[Vec<u8>]) -> Vec<Result<Logged, LogError>> {
+        let mut answers = Vec::new();
+        let group = bodies.iter().map(|body| {
+            let (answer, answered) = oneshot::channel();
+            answers.push(answered);
+            Entry {
+                bytes: Bytes::copy_from_slice(body),
+                crc: crc32fast::hash(body),
+                answer,
+            }
+        });
+        let group = group.collect();
+        self.writer.commit(group);
+        self.writer.tidy();
+        let answer = |mut answer: oneshot::Receiver<_>| answer.try_recv().expect("an answer");
+        answers.into_iter().map(answer).collect()
+    }
+
+    fn append(&mut self, body: &[u8]) -> Result<Hold, LogError> {
+        let logged = self.append_all(&[body.to_vec()]).remove(0)?;
+        Ok(logged.hold())
+    }
+
+    fn files(&self, prefix: &str) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.folder.path()).expect("a folder");
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a file").path()).collect();
+        files.retain(|path| path.to_string_lossy().contains(&format!("/{prefix}-")));
+        files.sort();
+        files
+    }
+
+    fn bytes(&self) -> u64 {
+        let files = self
+            .files("requests")
+            .into_iter()
+            .chain(self.files("spare"));
+        files
+            .map(|path| fs::metadata(path).expect("a file").len())
+            .sum()
+    }
+}
+
+fn replay(opened: &mut Opened) -> (Replayed, Vec<Hold>) {
+    let (mut replayed, mut holds) = (Vec::new(), Vec::new());
+    opened
+        .replay(|record| {
+            let hold = record.logged().hold();
+            replayed.push((hold.segment(), record.bytes.to_vec()));
+            holds.push(hold);
+        })
+        .expect("it is read");
+    (replayed, holds)
+}
+
+fn bodies(replayed: &Replayed) -> Vec<Vec<u8>> {
+    replayed.iter().map(|(_, body)| body.clone()).collect()
+}
+
+fn decided(id: u8) -> Decision {
+    Decision {
+        id: [id; 16],
+        completion: 0,
+    }
+}
+
+#[test]
+fn what_was_appended_is_read_again_and_written_on() {
+    let mut bench = Bench::new(small());
+    let written = [
+        b"one".to_vec(),
+        Vec::new(),
+        vec![7; 5_000],
+        b"four".to_vec(),
+    ];
+    for answer in bench.append_all(&written) {
+        let _ = answer.expect("there is room").hold();
+    }
+    let (mut bench, replayed, _) = bench.again(small());
+    assert_eq!(bodies(&replayed), written);
+    let before = bench.files("requests");
+    let _ = bench.append(b"five").expect("there is room");
+    assert_eq!(
+        bench.files("requests"),
+        before,
+        "the last segment is written on"
+    );
+    let (_, replayed, _) = bench.again(small());
+    assert_eq!(
+        replayed.last().map(|(_, body)| &body[..]),
+        Some(&b"five"[..])
+    );
+}
+
+#[test]
+fn one_group_is_one_sync_a_segment() {
+    let mut bench = Bench::new(Options::new(1 << 30, REMEMBER, 10));
+    bench.append_all(&vec![vec![1; 100]; 2_000]);
+    let counters = bench.writer.shared.counters.clone();
+    assert_eq!((counters.syncs(), counters.requests()), (1, 2_000));
+}
+
+#[test]
+fn a_full_disk_refuses_the_group_and_nothing_else() {
+    let mut bench = Bench::new(small());
+    let _ = bench.append(b"before").expect("there is room");
+    for room in 0..150 {
+        bench.bad.faults().room = Some(room);
+        for answer in bench.append_all(&[vec![1; 50], vec![2; 50]]) {
+            let error = answer.expect_err("it is full");
+            assert!(
+                matches!(&error, LogError::Write { reason } if reason.contains("space")),
+                "{error}"
+            );
+        }
+    }
+    bench.bad.faults().room = None;
+    let _ = bench.append(b"after").expect("there is room again");
+    assert_eq!(bench.writer.shared.counters.failures(), 150);
+    let (bench, replayed, _) = bench.again(small());
+    assert_eq!(bodies(&replayed), [b"before".to_vec(), b"after".to_vec()]);
+    assert_eq!(bench.writer.shared.counters.cut_bytes(), 0);
+}
+
+#[test]
+fn a_disk_that_can_not_even_cut_gets_another_segment() {
+    let mut bench = Bench::new(small());
+    let _ = bench.append(b"before").expect("there is room");
+    *bench.bad.faults() = Faults {
+        room: Some(20),
+        cut: true,
+        ..Faults::default()
+    };
+    bench.append(b"refused").expect_err("it is full");
+    bench.bad.faults().room = None;
+    let _ = bench.append(b"after").expect("there is room again");
+    let (bench, replayed, _) = bench.again(small());
+    let numbers: Vec<u64> = replayed.iter().map(|(number, _)| *number).collect();
+    assert_eq!(bodies(&replayed), [b"before".to_vec(), b"after".to_vec()]);
+    assert_eq!(numbers, [1, 2]);
+    assert_eq!(bench.writer.shared.counters.cut_bytes(), 20);
+}
+
+#[test]
+fn after_a_failed_sync_a_file_is_not_trusted() {
+    let mut bench = Bench::new(small());
+    let _ = bench.append(b"before").expect("there is room");
+    bench.bad.faults().sync = true;
+    bench.append(b"refused").expect_err("it is not synced");
+    bench.bad.faults().sync = false;
+    let after = bench.append(b"after").expect("it works again");
+    assert_eq!(after.segment(), 2);
+    let (_, replayed, _) = bench.again(small());
+    assert_eq!(bodies(&replayed), [b"before".to_vec(), b"after".to_vec()]);
+}
+
+#[test]
+fn a_segment_that_can_not_be_made_is_made_later() {
+    let mut bench = Bench::new(small());
+    bench.bad.faults().create = true;
+    bench.append(b"refused").expect_err("it can't be made");
+    assert_eq!(bench.files("requests").len(), 0);
+    bench.bad.faults().create = false;
+    assert_eq!(bench.append(b"taken").expect("it can").segment(), 1);
+}
+
+#[test]
+fn segments_go_from_the_oldest_on_when_nobody_holds_them() {
+    let mut bench = Bench::new(small());
+    let mut holds: Vec<Hold> = (0..6)
+        .map(|number| bench.append(&vec![number; 600]).expect("there is room"))
+        .collect();
+    let numbers: Vec<u64> = holds.iter().map(Hold::segment).collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+    holds.remove(1).release();
+    bench.writer.tidy();
+    assert_eq!(bench.files("requests").len(), 6, "the first is held");
+    holds.remove(0).release();
+    bench.writer.tidy();
+    assert_eq!(bench.files("requests").len(), 4);
+    drop(holds.remove(0));
+    bench.writer.tidy();
+    assert_eq!(
+        bench.files("requests").len(),
+        4,
+        "who panics has not let go"
+    );
+    // What is used again holds nothing of what it was.
+    for number in 10..13 {
+        let _ = bench.append(&[number; 30]).expect("there is room");
+    }
+    let _ = bench.append(&[13; 900]).expect("there is room");
+    let (_, replayed, _) = bench.again(small());
+    let firsts: Vec<u8> = replayed.iter().map(|(_, body)| body[0]).collect();
+    assert_eq!(firsts, [2, 3, 4, 5, 10, 11, 12, 13]);
+}
+
+#[test]
+fn near_its_bound_it_asks_for_the_oldest_and_at_it_it_refuses() {
+    let options = small();
+    let mut bench = Bench::new(options);
+    let mut holds = Vec::new();
+    let refused = loop {
+        match bench.append(&[1; 900]) {
+            Ok(hold) => holds.push(hold),
+            Err(error) => break error,
+        }
+        assert!(bench.bytes() <= options.bytes);
+    };
+    assert_eq!(
+        refused,
+        LogError::Full {
+            limit: options.bytes
+        }
+    );
+    let below = bench.writer.shared.evict_below.load(super::Relaxed);
+    assert!((8..40).contains(&below), "{below}");
+    let (old, _new): (Vec<Hold>, Vec<Hold>) =
+        holds.into_iter().partition(|hold| hold.segment() < below);
+    old.into_iter().for_each(Hold::release);
+    bench.writer.tidy();
+    for _ in 0..8 {
+        let _ = bench.append(&[1; 900]).expect("there is room again");
+        assert!(bench.bytes() <= options.bytes);
+    }
+}
+
+#[test]
+fn there_are_never_more_segments_than_a_byte_tells_apart() {
+    let options = Options {
+        bytes: 1 << 30,
+        segment_bytes: 100,
+        ..small()
+    };
+    let mut bench = Bench::new(options);
+    let mut last = 0;
+    for _ in 0..2 * MOST_SEGMENTS {
+        last = bench.append(&[1; 90]).expect("there is room").segment();
+    }
+    assert!(last <= MOST_SEGMENTS, "{last}");
+    let (mut bench, replayed, _) = bench.again(options);
+    assert_eq!(replayed.len() as u64, 2 * MOST_SEGMENTS);
+    let last = bench.append(&[1; 90]).expect("there is room").segment();
+    assert!(last <= MOST_SEGMENTS, "{last}");
+}
+
+#[test]
+fn a_decided_trace_is_needed_no_more_and_remembered() {
+    let mut bench = Bench::new(small());
+    let hold = bench.append(&[1; 900]).expect("there is room");
+    let other = bench.append(&[2; 900]).expect("there is room");
+    let mut judged = vec![Judged {
+        traces: vec![decided(1), decided(2)],
+        holds: vec![hold],
+    }];
+    bench.decisions.settle(&mut judged).expect("it is written");
+    assert!(judged.is_empty() && bench.decisions.due().is_some());
+    bench.writer.tidy();
+    assert_eq!(bench.files("requests").len(), 2, "it is not synced yet");
+    bench.decisions.sync().expect("it is synced");
+    assert_eq!(bench.decisions.due(), None);
+    bench.writer.tidy();
+    assert_eq!(bench.files("requests").len(), 1);
+    drop(other);
+
+    let Bench {
+        folder,
+        writer,
+        decisions,
+        ..
+    } = bench;
+    drop((writer, decisions));
+    let mut opened = Opened::open(folder.path(), small()).expect("it is free");
+    let remembered = opened.remembered();
+    let ids: Vec<u8> = remembered.iter().map(|r| r.decision.id[0]).collect();
+    assert_eq!(ids, [1, 2]);
+    let mut asked = 0;
+    opened
+        .replay(|record| {
+            assert!(record.is_decided(&[1; 16]) && record.is_decided(&[2; 16]));
+            assert!(!record.is_decided(&[3; 16]));
+            asked += 1;
+        })
+        .expect("it is read");
+    assert_eq!(asked, 1);
+}
+
+#[test]
+fn near_the_bound_decided_traces_are_synced_at_once() {
+    let mut bench = Bench::new(small());
+    let hold = bench.append(&[1; 900]).expect("there is room");
+    let _other = bench.append(&[2; 900]).expect("there is room");
+    bench.writer.shared.evict_below.store(2, super::Relaxed);
+    let mut judged = vec![Judged {
+        traces: vec![decided(1)],
+        holds: vec![hold],
+    }];
+    bench.decisions.settle(&mut judged).expect("it is written");
+    assert_eq!(bench.decisions.due(), None);
+    bench.writer.tidy();
+    assert_eq!(bench.files("requests").len(), 1);
+}
+
+#[test]
+fn what_was_logged_after_a_trace_was_forgotten_is_another_trace() {
+    let options = Options {
+        remember: Duration::ZERO,
+        ..small()
+    };
+    let mut bench = Bench::new(options);
+    let _ = bench.append(b"before").expect("there is room");
+    let mut judged = vec![Judged {
+        traces: vec![decided(1)],
+        holds: Vec::new(),
+    }];
+    bench.decisions.settle(&mut judged).expect("it is written");
+    // The log's clock may not have moved since.
+    let now = bench.writer.shared.clock.now();
+    bench.writer.shared.clock.was(now + 1);
+    let _ = bench.append(b"after").expect("there is room");
+    let Bench {
+        folder,
+        writer,
+        decisions,
+        ..
+    } = bench;
+    drop((writer, decisions));
+    let mut opened = Opened::open(folder.path(), options).expect("it is free");
+    assert_eq!(opened.remembered(), []);
+    let mut needed = Vec::new();
+    opened
+        .replay(|record| needed.push(!record.is_decided(&[1; 16])))
+        .expect("it is read");
+    assert_eq!(needed, [false, true]);
+}
+
+#[test]
+fn decided_traces_are_written_again_when_a_sync_failed() {
+    let mut bench = Bench::new(small());
+    let hold = bench.append(&[1; 900]).expect("there is room");
+    let _other = bench.append(&[2; 900]).expect("there is room");
+    let mut judged = vec![Judged {
+        traces: vec![decided(1)],
+        holds: vec![hold],
+    }];
+    bench.bad.faults().room = Some(10);
+    bench
+        .decisions
+        .settle(&mut judged)
+        .expect_err("the disk is full");
+    bench.bad.faults().room = None;
+    bench
+        .decisions
+        .settle(&mut judged)
+        .expect("there is room again");
+    bench.bad.faults().sync = true;
+    bench.decisions.sync().expect_err("it is not synced");
+    bench.writer.tidy();
+    assert_eq!(bench.files("requests").len(), 2, "nothing was let go");
+    assert!(bench.decisions.due().is_some(), "it is due again");
+    bench.bad.faults().sync = false;
+    bench.decisions.sync().expect("it works again");
+    bench.writer.tidy();
+    assert_eq!(bench.files("requests").len(), 1);
+    let files = bench.files("decided");
+    assert_eq!(files.len(), 2);
+    fs::remove_file(&files[0]).expect("it is there");
+    let Bench {
+        folder,
+        writer,
+        decisions,
+        ..
+    } = bench;
+    drop((writer, decisions));
+    let opened = Opened::open(folder.path(), small()).expect("it is free");
+    assert_eq!(opened.remembered().len(), 1, "the second file has it");
+}
+
+#[test]
+fn decided_traces_go_when_they_are_forgotten_and_their_requests_are_gone() {
+    // At most a file's worth is remembered.
+    let options = Options {
+        remember_traces: 200_000,
+        ..small()
+    };
+    let mut bench = Bench::new(options);
+    let first = bench.append(&[1; 900]).expect("there is room");
+    let settle = |bench: &mut Bench, holds: Vec<Hold>| {
+        let traces = vec![decided(7); 300_000];
+        let mut judged = vec![Judged { traces, holds }];
+        bench.decisions.settle(&mut judged).expect("it is written");
+        bench.decisions.sync().expect("it is synced");
+        bench.writer.tidy();
+    };
+    settle(&mut bench, Vec::new());
+    settle(&mut bench, Vec::new());
+    let held = bench.files("decided").len();
+    assert!(held > 2, "a request of them may be read again: {held}");
+    let _second = bench.append(&[2; 900]).expect("there is room");
+    settle(&mut bench, vec![first]);
+    settle(&mut bench, Vec::new());
+    settle(&mut bench, Vec::new());
+    let left = bench.files("decided").len();
+    assert!(left < held + 3, "{left} of {held}");
+    assert!(
+        !bench.files("decided")[0]
+            .to_string_lossy()
+            .contains("-00000000000000000001")
+    );
+}
+
+#[test]
+fn damage_is_told_and_the_rest_is_read() {
+    let mut bench = Bench::new(Options::new(1 << 20, REMEMBER, 10));
+    for number in 0..4 {
+        let _ = bench.append(&[number; 40]).expect("there is room");
+    }
+    let file = bench.files("requests").remove(0);
+    let mut bytes = fs::read(&file).expect("a file");
+    bytes[SEGMENT_HEADER + 72 + 40] ^= 1;
+    bytes.extend(b"torn");
+    fs::write(&file, &bytes).expect("a file");
+    let (mut bench, replayed, _) = bench.again(small());
+    let firsts = |replayed: &Replayed| {
+        replayed
+            .iter()
+            .map(|(_, body)| body[0])
+            .collect::<Vec<u8>>()
+    };
+    assert_eq!(firsts(&replayed), [0, 2, 3]);
+    let counters = bench.writer.shared.counters.clone();
+    assert_eq!(
+        (
+            counters.damaged(),
+            counters.damaged_bytes(),
+            counters.cut_bytes()
+        ),
+        (1, 72, 4)
+    );
+    assert_eq!(
+        bench.append(b"next").expect("there is room").segment(),
+        2,
+        "a damaged segment is not written on"
+    );
+
+    // Without its header it is known by its name.
+    bytes[3] ^= 1;
+    fs::write(&file, &bytes).expect("a file");
+    let (bench, replayed, _) = bench.again(small());
+    assert_eq!(firsts(&replayed), [0, 2, 3, b'n']);
+    assert_eq!(bench.writer.shared.counters.damaged(), 2);
+}
+
+#[test]
+fn segments_that_are_missing_are_told() {
+    let mut bench = Bench::new(small());
+    for number in 0..4 {
+        let _ = bench.append(&[number; 900]).expect("there is room");
+    }
+    fs::remove_file(&bench.files("requests")[1]).expect("it is there");
+    let (bench, replayed, _) = bench.again(small());
+    assert_eq!(replayed.len(), 3);
+    assert_eq!(bench.writer.shared.counters.damaged(), 1);
+}
+
+#[test]
+fn a_file_that_was_used_before_ends_where_its_segment_does() {
+    let mut bench = Bench::new(small());
+    for number in 0..4 {
+        bench
+            .append(&[number; 900])
+            .expect("there is room")
+            .release();
+    }
+    bench.writer.tidy();
+    assert_eq!(bench.files("spare").len(), 1);
+    let _ = bench.append(&[4; 700]).expect("there is room");
+    let _ = bench.append(&[5; 900]).expect("there is room");
+    let lengths: Vec<u64> = bench
+        .files("requests")
+        .iter()
+        .map(|file| fs::metadata(file).expect("a file").len())
+        .collect();
+    assert_eq!(lengths[lengths.len() - 2..], [32 + 32 + 700, 32 + 32 + 900]);
+}
+
+#[test]
+fn a_newer_version_is_refused_before_anything_is_changed() {
+    for kind in [Kind::Requests, Kind::Decided] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let prefix = if kind == Kind::Requests {
+            "requests"
+        } else {
+            "decided"
+        };
+        let path = folder.path().join(format!("{prefix}-{:020}.wal", 1));
+        let mut header = super::format::segment_header(kind, 1);
+        header[8] = 9;
+        let crc = crc32fast::hash(&header[..28]);
+        header[28..].copy_from_slice(&crc.to_le_bytes());
+        fs::write(&path, header).expect("a file");
+        let refused = Opened::open(folder.path(), small()).expect_err("it is newer");
+        assert!(
+            matches!(refused, OpenError::Version { version: 9, .. }),
+            "{refused}"
+        );
+        assert_eq!(fs::read(&path).expect("a file"), header);
+    }
+}
+
+#[test]
+fn a_file_whose_making_was_cut_short_is_nothing() {
+    for length in [0, 20] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(format!("requests-{:020}.wal", 5));
+        fs::write(&path, vec![b'B'; length]).expect("a file");
+        let (mut bench, replayed, _) = Bench::over(folder, small());
+        assert_eq!(replayed, []);
+        assert_eq!(bench.writer.shared.counters.damaged(), 0);
+        assert_eq!(bench.append(b"first").expect("there is room").segment(), 6);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Append {
+        length: usize,
+    },
+    Release {
+        which: prop::sample::Index,
+    },
+    Kill,
+    /// A kill in the middle of a write: the last file ends anywhere behind what is durable.
+    Tear {
+        more: Vec<u8>,
+    },
+    Fail {
+        room: usize,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0_usize..900).prop_map(|length| Step::Append { length }),
+        4 => any::<prop::sample::Index>().prop_map(|which| Step::Release { which }),
+        1 => Just(Step::Kill),
+        1 => proptest::collection::vec(any::<u8>(), 1..60).prop_map(|more| Step::Tear { more }),
+        1 => (0_usize..200).prop_map(|room| Step::Fail { room }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    /// Whatever happens, each start reads every request that was acknowledged and not released, once.
+    #[test]
+    fn what_is_held_is_always_there(steps in proptest::collection::vec(step(), 1..60)) {
+        let options = Options { bytes: 1 << 20, ..small() };
+        let mut bench = Bench::new(options);
+        let mut held: BTreeMap<u32, Hold> = BTreeMap::new();
+        let mut number = 0_u32;
+        for step in steps.into_iter().chain([Step::Kill]) {
+            match step {
+                Step::Append { length } => {
+                    number += 1;
+                    let body = [&number.to_le_bytes()[..], &vec![7; length]].concat();
+                    held.insert(number, bench.append(&body).expect("there is room"));
+                }
+                Step::Release { which } if !held.is_empty() => {
+                    let key = *held.keys().nth(which.index(held.len())).expect("it is in range");
+                    held.remove(&key).expect("it is there").release();
+                    bench.writer.tidy();
+                }
+                Step::Release { .. } => {}
+                Step::Fail { room } => {
+                    number += 1;
+                    bench.bad.faults().room = Some(room);
+                    let body = [&number.to_le_bytes()[..], &[7; 200]].concat();
+                    let refused = bench.append(&body);
+                    bench.bad.faults().room = None;
+                    prop_assert!(refused.is_err());
+                }
+                Step::Kill | Step::Tear { .. } => {
+                    if let (Step::Tear { more }, Some(last)) = (&step, bench.files("requests").last()) {
+                        let mut bytes = fs::read(last).expect("a file");
+                        let end = bench.writer.current.as_ref().map_or(bytes.len(), |current| current.length as usize);
+                        // A file that was used before is as long as it was.
+                        bytes.resize(bytes.len().max(end + more.len()), 0);
+                        bytes[end..end + more.len()].copy_from_slice(more);
+                        fs::write(last, bytes).expect("a file");
+                    }
+                    let (next, replayed, holds) = bench.again(options);
+                    bench = next;
+                    let mut found = BTreeMap::new();
+                    for ((_, body), hold) in replayed.iter().zip(holds) {
+                        let key = u32::from_le_bytes(*body.first_chunk().expect("a number"));
+                        prop_assert!(found.insert(key, hold).is_none(), "{} is there twice", key);
+                    }
+                    for key in held.keys() {
+                        prop_assert!(found.contains_key(key), "{} is lost", key);
+                    }
+                    // Those that were released and whose segment is still there are decided.
+                    let (stays, goes): (Vec<_>, Vec<_>) = found.into_iter().partition(|(key, _)| held.contains_key(key));
+                    goes.into_iter().for_each(|(_, hold)| hold.release());
+                    held = stays.into_iter().collect();
+                    bench.writer.tidy();
+                }
+            }
+        }
+    }
+}
