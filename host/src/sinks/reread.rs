@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// How much of the file is read back. Signals that may come again are those that were written since the last decided traces
-/// were synced: at most [`UNSYNCED_BYTES`](super::kept::UNSYNCED_BYTES) and one group, which is less than half of this.
+/// were synced: at most `UNSYNCED_BYTES` of `kept` and one group, which is less than half of this.
 pub const REREAD_BYTES: u64 = 64 << 20;
 
 /// What every line of ours begins with; 32 hexadecimal digits follow.
