@@ -26,8 +26,8 @@ const STAGES: [(&str, &str); 5] = [
     ("compile", "rule"),
 ];
 
-/// Percent that a count may grow by. Hashes are seeded at random, and wasmtime's clock ticks while rules run: runs differ by
-/// less than one.
+/// Percent that a count may grow by. Hashes are seeded at random, and wasmtime's clock ticks while rules run: runs of one
+/// build differ by 0.2 at most; small changes anywhere move what is inlined.
 const TOLERANCE: f64 = 3.0;
 
 /// The same where the compiler is not the table's: a release of it may well inline what the one before did not.
