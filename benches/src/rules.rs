@@ -20,8 +20,8 @@ pub fn load(engine: &Engine, names: usize) -> Vec<Arc<Rule>> {
         .collect()
 }
 
-/// Every rule is true of a span that answers 503 with a large enough amount, which one trace in 2,000 has.
-fn source(names: usize) -> String {
+/// Their text. Every rule is true of a span that answers 503 with a large enough amount, which one trace in 2,000 has.
+pub fn source(names: usize) -> String {
     (0..RULES)
         .map(|rule| {
             let (name, least) = (rule % names, 1_000 + rule);

@@ -1,6 +1,7 @@
 //! `cargo xtask fuzz`: each target for a while, from the kept corpus. cargo-fuzz is installed below `target/`.
 //!
-//! Without a sanitizer, as nothing here is `unsafe`: what is looked for are panics, and answers that differ from an oracle's.
+//! Without a sanitizer, as nothing here is `unsafe`: what is looked for are panics, hangs, memory past a bound, and answers that
+//! differ from an oracle's. wasmtime, which is, has fuzzers of its own that run with one.
 
 use std::process::Command;
 
@@ -8,7 +9,19 @@ use crate::run::{Failure, answers, cargo, root, run};
 
 const CARGO_FUZZ: &str = "0.13.2";
 
-const TARGETS: [&str; 2] = ["scan", "columns"];
+/// Targets, and the features that they need.
+const TARGETS: [Target; 4] = [
+    ("scan", None),
+    ("columns", None),
+    ("component", Some("engine")),
+    ("describe", Some("engine")),
+];
+
+/// What one input may take, in seconds: a hundred times what the slowest of the kept ones does.
+const TIMEOUT: u32 = 20;
+
+/// What a run may take, in MiB. Code that was compiled is freed with its rule.
+const MEMORY: u32 = 1_024;
 
 /// Of each target, unless it is said otherwise.
 const SECONDS: &str = "60";
@@ -22,7 +35,7 @@ pub(crate) fn fuzz(arguments: &[String]) -> Result<(), Failure> {
             .arg("--root")
             .arg(&tools),
     )?;
-    for target in targets {
+    for (target, features) in targets {
         let found = root().join("target/fuzz/corpus").join(target);
         std::fs::create_dir_all(&found)
             .map_err(|error| Failure::new(format!("cannot make {}: {error}", found.display())))?;
@@ -40,11 +53,14 @@ pub(crate) fn fuzz(arguments: &[String]) -> Result<(), Failure> {
                 "--target-dir",
             ])
             .arg(root().join("target/fuzz"))
+            .args(features.map(|features| format!("--features={features}")))
             .arg(target)
             // What is new goes to the first.
             .args([&found, &kept])
             .arg("--")
             .arg(format!("-max_total_time={seconds}"))
+            .arg(format!("-timeout={TIMEOUT}"))
+            .arg(format!("-rss_limit_mb={MEMORY}"))
             // What they print of themselves is longer than all else.
             .args(["-print_final_stats=0", "-verbosity=0"]);
         run(&mut command)?;
@@ -52,17 +68,19 @@ pub(crate) fn fuzz(arguments: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+type Target = (&'static str, Option<&'static str>);
+
 /// `[TARGET] [SECONDS]`.
-fn chosen(arguments: &[String]) -> Result<(Vec<&str>, &str), Failure> {
+fn chosen(arguments: &[String]) -> Result<(Vec<Target>, &str), Failure> {
     let mut targets = TARGETS.to_vec();
     let mut seconds = SECONDS;
     for argument in arguments {
         if argument.parse::<u32>().is_ok() {
             seconds = argument;
-        } else if let Some(target) = TARGETS.iter().find(|target| *target == argument) {
+        } else if let Some(target) = TARGETS.iter().find(|(target, _)| target == argument) {
             targets = vec![*target];
         } else {
-            let known = TARGETS.join(", ");
+            let known = TARGETS.map(|(target, _)| target).join(", ");
             return Err(Failure::new(format!(
                 "no fuzz target `{argument}`; there are: {known}; a number is seconds"
             )));

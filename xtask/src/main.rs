@@ -1,6 +1,7 @@
 //! The project's chores. `cargo xtask help` lists them; none needs more than the standard library, so that it starts fast.
 
 mod clients;
+mod counts;
 mod fuzz;
 mod machine;
 mod peers;
@@ -18,6 +19,7 @@ cargo xtask check         formatting, lints and docs, without a test
 cargo xtask clients       install the OpenTelemetry clients that the tests drive, and nothing else
 cargo xtask bench [ARGS]  run the benches in release (ARGS go to cargo bench: --bench scan)
 cargo xtask bench --peers  build a Collector, and measure it and BeTrace with the same rules and traces (10 minutes)
+cargo xtask counts [--bless]  count each stage's instructions and compare them with the kept table, or write it anew
 cargo xtask fuzz [TARGET] [SECONDS]  fuzz each target, or one, for a minute or so many seconds
 cargo xtask bless         write the expected files of the corpora anew; review them in the diff
 ";
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         "check" => test::check(),
         "clients" => clients::install().map(drop),
         "bench" => bench(rest),
+        "counts" => counts::counts(rest),
         "fuzz" => fuzz::fuzz(rest),
         "bless" => test::bless(),
         "help" | "--help" | "-h" => {

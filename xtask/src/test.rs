@@ -3,9 +3,10 @@
 use std::process::Command;
 
 use crate::run::{Failure, answers, cargo, run};
-use crate::{clients, fuzz};
+use crate::{clients, counts, fuzz};
 
-/// Everything: lints, unit and corpus tests, the tests with real OpenTelemetry clients, and a minute of fuzzing each target.
+/// Everything: lints, unit and corpus tests, the tests with real OpenTelemetry clients, instruction counts, and a minute of fuzzing
+/// each target.
 pub(crate) fn test() -> Result<(), Failure> {
     targets()?;
     check()?;
@@ -14,6 +15,7 @@ pub(crate) fn test() -> Result<(), Failure> {
     clients.announce(&mut command);
     run(&mut command)?;
     clients.report();
+    counts::counts(&[])?;
     fuzz::fuzz(&[])
 }
 
