@@ -159,10 +159,10 @@ impl Table {
     }
 
     fn parse(text: &str) -> Table {
-        let comments = text.lines().filter_map(|line| line.strip_prefix("# "));
+        let mut comments = text.lines().filter_map(|line| line.strip_prefix("# "));
         let counts = text.lines().filter(|line| !line.starts_with('#'));
         Table {
-            compiler: comments.last().unwrap_or_default().to_owned(),
+            compiler: comments.nth(1).unwrap_or_default().to_owned(),
             counts: counts
                 .filter_map(|line| {
                     let mut words = line.split_whitespace();
