@@ -248,6 +248,22 @@ fn a_damaged_entry_is_never_run_and_compiled_again() {
 }
 
 #[test]
+fn an_entry_that_others_can_write_is_not_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    load(&engine(false, Some(&cache(folder.path()))), &finds("pay"));
+    let path = entries(folder.path()).remove(0);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("own");
+    let kept = cache(folder.path());
+    load(&engine(false, Some(&kept)), &finds("pay"));
+    assert_eq!(looked(kept.counts()), (0, 0, 1));
+    let mode = fs::metadata(&path)
+        .expect("written anew")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
 fn a_folder_in_which_others_can_write_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     for mode in [0o777, 0o770, 0o702] {

@@ -1,7 +1,8 @@
 //! Which segments of the write-ahead log a shard's open traces need.
 //!
-//! A trace needs the segment that its first span came with, and the log keeps all behind one that is needed: so a count of traces
-//! for each segment is enough, and a trace knows its segment by the low byte of its number. There are fewer than 256 at a time.
+//! A trace needs the oldest segment that a span of it came with, and the log keeps all behind one that is needed: so a count of
+//! traces for each segment is enough, and a trace knows its segment by the low byte of its number. There are fewer than 256 at a
+//! time. Mostly the oldest is that of its first span; but two requests that were logged at a rotation can arrive the other way round.
 //!
 //! ```text
 //! number   first                          first + n
@@ -69,6 +70,24 @@ impl LoggedTraces {
             slot.traces += 1;
         }
         number as u8
+    }
+
+    /// A span of the parcel joins an open trace that holds this segment: what it has to remember now.
+    pub(super) fn joined(&mut self, segment: u8) -> u8 {
+        let Some(arriving) = self.arriving else {
+            return segment;
+        };
+        let number = self.first + u64::from(segment.wrapping_sub(self.first as u8));
+        if arriving >= number {
+            return segment;
+        }
+        for (number, by) in [(number, -1), (arriving, 1)] {
+            if let Some(slot) = self.slots.get_mut((number - self.first) as usize) {
+                slot.traces = slot.traces.saturating_add_signed(by);
+            }
+        }
+        self.let_go(number);
+        arriving as u8
     }
 
     /// A trace was completed.

@@ -22,7 +22,7 @@ pub(super) struct Open {
     /// Where [`Deadlines`](super::deadlines::Deadlines) has it.
     pub(super) spoke: u16,
     pub(super) flags: u8,
-    /// The low byte of the number of the log's segment that its first span is in.
+    /// The low byte of the number of the oldest of the log's segments that a span of it is in.
     pub(super) segment: u8,
 }
 

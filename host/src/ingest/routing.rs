@@ -42,7 +42,7 @@ pub struct Routed {
 struct Prepared {
     request: Arc<Request>,
     groups: Vec<Vec<ScannedSpan>>,
-    permit: Permit,
+    permit: Arc<Permit>,
     accepted: Accepted,
 }
 
@@ -121,7 +121,8 @@ impl Router {
             Some(log) if prepared.has_spans() => {
                 // What is refused need not be written; that it is not full now doesn't say that it won't be.
                 self.check_queues(&prepared.groups)?;
-                Some(log.append(prepared.request.bytes.clone()).await?)
+                let bytes = prepared.request.bytes.clone();
+                Some(log.append(bytes, prepared.permit.clone()).await?)
             }
             _ => None,
         };
@@ -213,7 +214,7 @@ impl Router {
             Ok(Prepared {
                 request: Arc::new(request),
                 groups,
-                permit,
+                permit: Arc::new(permit),
                 accepted: Accepted {
                     rejected: scan.rejected,
                 },
@@ -230,8 +231,7 @@ impl Router {
         let accepted = prepared.accepted;
         let bytes = prepared.request.bytes.len();
         let spans: usize = prepared.groups.iter().map(Vec::len).sum();
-        let permit = Arc::new(prepared.permit);
-        self.queue(prepared.request, prepared.groups, permit, logged)?;
+        self.queue(prepared.request, prepared.groups, prepared.permit, logged)?;
 
         let counters = self.counters(transport);
         counters.requests.add(1);

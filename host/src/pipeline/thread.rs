@@ -307,24 +307,26 @@ impl ShardThread {
             shard.evict_below(log.pressure.evict_below());
         }
         let mut giants = Vec::new();
-        let mut decided = Vec::new();
         loop {
             let more = shard.poll(now, traces);
             giants::set_apart(traces, self.limits.batch_spans as usize, &mut giants);
-            decided.extend(self.judge(shard, set, traces));
+            let decided = self.judge(shard, set, traces);
             // What the shard gives back to the log is also of those that still have to be judged.
-            if giants.is_empty() {
-                self.settle(std::mem::take(&mut decided), shard);
-            }
+            let holds = match giants.is_empty() {
+                true => shard.take_outgoing(),
+                false => Vec::new(),
+            };
+            self.settle(decided, holds);
             if !more {
                 break;
             }
         }
         for giant in giants {
             traces.push(giant);
-            decided.extend(self.judge(shard, set, traces));
+            let decided = self.judge(shard, set, traces);
+            self.settle(decided, Vec::new());
         }
-        self.settle(decided, shard);
+        self.settle(Vec::new(), shard.take_outgoing());
         self.show(shard);
     }
 
@@ -392,8 +394,7 @@ impl ShardThread {
     }
 
     /// Says that all signals of these traces were sent, and what the log may let go with them.
-    fn settle(&self, traces: Vec<Decision>, shard: &mut Shard) {
-        let holds = shard.take_outgoing();
+    fn settle(&self, traces: Vec<Decision>, holds: Vec<Hold>) {
         if !traces.is_empty() || !holds.is_empty() {
             self.sink.settle(Judged { traces, holds });
         }

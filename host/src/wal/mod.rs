@@ -23,6 +23,7 @@ mod segment;
 mod tests;
 mod writer;
 
+use std::any::Any;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -181,11 +182,21 @@ impl Clock {
 }
 
 impl Log {
-    /// Appends a request, and waits until it is durable.
-    pub async fn append(&self, bytes: Bytes) -> Result<Logged, LogError> {
+    /// Appends a request, and waits until it is durable. `charge` stands for its memory and is let go with it, also where nobody
+    /// waits any more.
+    pub async fn append(
+        &self,
+        bytes: Bytes,
+        charge: Arc<dyn Any + Send + Sync>,
+    ) -> Result<Logged, LogError> {
         let (answer, answered) = oneshot::channel();
         let crc = crc32fast::hash(&bytes);
-        let entry = writer::Entry { bytes, crc, answer };
+        let entry = writer::Entry {
+            bytes,
+            crc,
+            answer,
+            _charge: charge,
+        };
         self.entries.send(entry).map_err(|_| LogError::Ended)?;
         answered.await.unwrap_or(Err(LogError::Ended))
     }

@@ -7,6 +7,7 @@
 //! What could not be written or synced is cut off again and refused; the next group is a new try. After a failed sync nobody
 //! knows what the disk has, so that file is not written to again.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, IoSlice};
@@ -44,6 +45,8 @@ pub(super) struct Entry {
     pub(super) bytes: Bytes,
     pub(super) crc: u32,
     pub(super) answer: oneshot::Sender<Result<Logged, LogError>>,
+    /// What stands for its memory, wherever its sender has gone.
+    pub(super) _charge: Arc<dyn Any + Send + Sync>,
 }
 
 /// A segment that nothing is added to any more.
@@ -121,6 +124,10 @@ impl Writer {
         let mut run = Vec::new();
         let mut bytes = 0;
         for entry in group {
+            // Who has gone away while it waited was told nothing.
+            if entry.answer.is_closed() {
+                continue;
+            }
             let length = (RECORD_HEADER + entry.bytes.len()) as u64;
             let limit = self.shared.options.bytes;
             if self.is_full(bytes, length) {
@@ -183,6 +190,12 @@ impl Writer {
     fn write(&mut self, run: &[Entry]) -> io::Result<Arc<Segment>> {
         let mut current = match self.current.take() {
             Some(current) => current,
+            // Beyond, traces could not tell their segments apart.
+            None if self.next - self.oldest() >= MOST_SEGMENTS => {
+                return Err(io::Error::other(format!(
+                    "{MOST_SEGMENTS} segments wait for open traces"
+                )));
+            }
             None => self.begin()?,
         };
         let number = current.segment.number;

@@ -74,6 +74,7 @@ impl Shard {
         };
         if let Some(open) = self.traces.get_mut(index) {
             open.last = self.now;
+            open.segment = self.logged.joined(open.segment);
             open.flags &= !(LOOKED | REMOTE_ROOT);
             if run.iter().any(|span| span.is_root) {
                 open.flags |= HAS_ROOT;

@@ -147,6 +147,21 @@ mod tests {
     }
 
     #[test]
+    fn an_older_segment_that_comes_later_is_held_too() {
+        let mut shard = shard(0);
+        let (older, newer) = (Logged::fixture(255), Logged::fixture(256));
+        shard.insert_logged(parcel(&[1]), Time(0), newer.hold());
+        shard.insert_logged(parcel(&[1]), Time(1), older.hold());
+        let outgoing = shard.take_outgoing();
+        assert_eq!(outgoing.len(), 1, "the log keeps all behind the older one");
+        outgoing.into_iter().for_each(Hold::release);
+        assert_eq!((older.others(), newer.others()), (1, 0));
+        assert_eq!(poll(&mut shard, Time(150)).len(), 1);
+        shard.take_outgoing().into_iter().for_each(Hold::release);
+        assert_eq!(older.others(), 0);
+    }
+
+    #[test]
     fn a_trace_that_waits_to_be_given_out_holds_its_segment() {
         let mut shard = shard(0);
         let (old, new) = (Logged::fixture(7), Logged::fixture(8));

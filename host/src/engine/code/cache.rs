@@ -31,6 +31,9 @@ const WRITING: &str = "writing";
 /// An entry is at most so long: the machine code of the largest component that a host can be told to take.
 const ENTRY_BYTES: u64 = 4 << 30;
 
+/// The bits of a mode that let others write.
+const OTHERS_WRITE: u32 = 0o022;
+
 /// A folder of machine code.
 #[derive(Debug)]
 pub struct Cache {
@@ -287,7 +290,6 @@ impl Held {
 
 /// Whether nobody else can have put machine code there.
 fn check(folder: &Path, metadata: &fs::Metadata) -> Result<(), CacheError> {
-    const OTHERS_WRITE: u32 = 0o022;
     let folder = || folder.to_owned();
     let user = rustix::process::geteuid().as_raw();
     if !metadata.is_dir() {
@@ -354,8 +356,11 @@ fn read(path: &Path, key: &blake3::Hash) -> io::Result<Option<Content>> {
     };
     let metadata = file.metadata()?;
     // The folder's owner may have put a link there.
-    if !metadata.is_file() || metadata.uid() != rustix::process::geteuid().as_raw() {
-        return Ok(Some(Content::Damaged("it is not a file of this user")));
+    let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
+    if !metadata.is_file() || !is_own || metadata.mode() & OTHERS_WRITE != 0 {
+        return Ok(Some(Content::Damaged(
+            "it is not a file that only this user can write",
+        )));
     }
     if !(HEADER as u64..=ENTRY_BYTES).contains(&metadata.len()) {
         return Ok(Some(Content::Damaged("its length is impossible")));
