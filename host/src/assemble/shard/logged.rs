@@ -265,7 +265,7 @@ mod tests {
     }
 
     proptest! {
-        /// At any time the segment of each open trace is held, and in the end none is.
+        /// At any time the oldest segment of each open trace is held, and in the end none is.
         #[test]
         fn what_is_open_is_held(steps in proptest::collection::vec(step(), 1..80)) {
             let mut shard = shard(0);
@@ -282,7 +282,8 @@ mod tests {
                         let index = (segments.len() - 1).saturating_sub(usize::from(back));
                         shard.insert_logged(parcel(&traces.iter().map(|t| t + 1).collect::<Vec<_>>()), Time(now), segments[index].hold());
                         for trace in traces {
-                            open.entry(trace + 1).or_insert(index);
+                            let oldest = open.entry(trace + 1).or_insert(index);
+                            *oldest = index.min(*oldest);
                         }
                     }
                     Step::Poll { later } => now += later,
