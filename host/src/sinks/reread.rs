@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// How much of the file is read back. Signals that may come again are those that were written since the last decided traces
@@ -33,14 +33,21 @@ pub(super) fn open(path: &Path) -> io::Result<(File, HashSet<u128>)> {
     let from = length.saturating_sub(REREAD_BYTES);
     file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();
-    file.by_ref().take(REREAD_BYTES).read_to_end(&mut bytes)?;
+    Read::by_ref(&mut file)
+        .take(REREAD_BYTES)
+        .read_to_end(&mut bytes)?;
     let whole = bytes
         .iter()
         .rposition(|&byte| byte == b'\n')
         .map_or(0, |at| at + 1);
     let torn = bytes.len() - whole;
-    // Where not even one line ends, it is no file of ours.
-    if torn > 0 && (whole > 0 || from == 0) {
+    let tail = bytes.get(whole..).unwrap_or_default();
+    let is_ours = tail.starts_with(ID) || ID.starts_with(tail);
+    if torn > 0 && !is_ours {
+        // Whoever wrote it keeps it, on a line of its own.
+        file.write_all(b"\n")?;
+    } else if torn > 0 && (whole > 0 || from == 0) {
+        // Where not even one line ends in all that was read, it is no file of ours.
         let file_name = path.display();
         tracing::warn!(file = %file_name, bytes = torn, "the last line of the signals was torn, and is cut off");
         file.set_len(from + whole as u64)?;
@@ -97,6 +104,17 @@ mod tests {
     fn what_others_wrote_is_passed_over() {
         let (_, known) = reread("{\"id\":\"short\"}\n\n{\"rule\":1}\nhello\n{\"id\":\"é\n");
         assert_eq!(known.len(), 0);
+    }
+
+    #[test]
+    fn what_is_no_line_of_ours_is_not_cut() {
+        for before in ["", "{\"id\":\"", "text\n"] {
+            let text = format!("{before}notes without an end");
+            let (left, known) = reread(&text);
+            let is_torn = before.starts_with('{');
+            assert_eq!(left, if is_torn { String::new() } else { text + "\n" });
+            assert_eq!(known.len(), 0);
+        }
     }
 
     #[test]
