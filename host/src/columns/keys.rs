@@ -67,11 +67,18 @@ impl Keys {
 
     #[inline]
     pub(super) fn find(&self, key: &[u8]) -> Option<u32> {
-        let bit = bit(key);
-        if self.bits[bit / 64] >> (bit % 64) & 1 == 0 {
-            return None;
+        if self.may_have(key) {
+            self.look_up(key)
+        } else {
+            None
         }
-        self.look_up(key)
+    }
+
+    /// False for most keys that are not there.
+    #[inline(always)]
+    pub(super) fn may_have(&self, key: &[u8]) -> bool {
+        let bit = bit(key);
+        self.bits[bit / 64] >> (bit % 64) & 1 != 0
     }
 
     fn look_up(&self, key: &[u8]) -> Option<u32> {

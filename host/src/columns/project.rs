@@ -198,7 +198,12 @@ impl Columns {
                 *clean = false;
             }
         };
-        for (row, &position) in (base..).zip(&tree.order) {
+        let rows = if sections.have_cells() {
+            &tree.order[..]
+        } else {
+            &[]
+        };
+        for (row, &position) in (base..).zip(rows) {
             let section = spans
                 .facts
                 .get(position as usize)

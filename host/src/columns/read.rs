@@ -9,7 +9,7 @@ use super::batch::NONE;
 use super::plan::Plan;
 use super::symbols::Symbols;
 use super::tree::Node;
-use crate::otlp::wire::{Wire, fields};
+use crate::otlp::wire::{Wire, fields, take_fixed64, take_short, take_small};
 
 /// The spans of one trace, as they came; buffers are reused.
 #[derive(Debug, Default)]
@@ -81,25 +81,49 @@ impl Spans {
         let mut status = 0;
         let (mut id, mut parent): (&[u8], &[u8]) = (&[], &[]);
         let (mut name, mut status_message): (&[u8], &[u8]) = (&[], &[]);
-        for (number, wire) in fields(bytes) {
-            match (number, wire) {
-                (9, Wire::Bytes(attribute)) => self.attribute(attribute, plan, symbols),
-                (2, Wire::Bytes(bytes)) => id = bytes,
-                (4, Wire::Bytes(bytes)) => parent = bytes,
-                (5, Wire::Bytes(text)) => name = text,
-                (6, Wire::Varint(v)) => node.kind = v as i32,
-                (7, Wire::Fixed64(v)) => node.start = v,
-                (8, Wire::Fixed64(v)) => end = v,
-                (11, Wire::Bytes(event)) if plan.events.read => items.events.payloads.push(event),
-                (13, Wire::Bytes(link)) if plan.links.read => items.links.payloads.push(link),
-                (15, Wire::Bytes(message)) => {
-                    read_status(message, &mut status, &mut status_message)
+        let mut rest = bytes;
+        // What SDKs write, in the order they write it; the loop reads whatever else there is.
+        let _trace_id = take_short(&mut rest, 0x0a);
+        id = take_short(&mut rest, 0x12).unwrap_or(id);
+        let _trace_state = take_short(&mut rest, 0x1a);
+        parent = take_short(&mut rest, 0x22).unwrap_or(parent);
+        name = take_short(&mut rest, 0x2a).unwrap_or(name);
+        node.kind = take_small(&mut rest, 0x30).map_or(node.kind, i32::from);
+        node.start = take_fixed64(&mut rest, 0x39).unwrap_or(node.start);
+        end = take_fixed64(&mut rest, 0x41).unwrap_or(end);
+        loop {
+            rest = self.attributes(rest, plan, symbols);
+            let mut fields = fields(rest);
+            match fields.next() {
+                Some((9, Wire::Bytes(message))) => {
+                    self.attribute(message, plan, symbols);
                 }
-                _ => {}
+                Some((2, Wire::Bytes(bytes))) => id = bytes,
+                Some((4, Wire::Bytes(bytes))) => parent = bytes,
+                Some((5, Wire::Bytes(text))) => name = text,
+                Some((6, Wire::Varint(v))) => node.kind = v as i32,
+                Some((7, Wire::Fixed64(v))) => node.start = v,
+                Some((8, Wire::Fixed64(v))) => end = v,
+                Some((11, Wire::Bytes(event))) if plan.events.read => {
+                    items.events.payloads.push(event);
+                }
+                Some((13, Wire::Bytes(link))) if plan.links.read => {
+                    items.links.payloads.push(link);
+                }
+                Some((15, Wire::Bytes(message))) => {
+                    read_status(message, &mut status, &mut status_message);
+                }
+                Some(_) => {}
+                None => break,
             }
+            rest = fields.rest();
         }
-        items.events.end_span();
-        items.links.end_span();
+        if plan.events.read {
+            items.events.end_span();
+        }
+        if plan.links.read {
+            items.links.end_span();
+        }
         node.id = number_of(id);
         node.parent = number_of(parent);
         let is_root = parent.iter().all(|&byte| byte == 0);
@@ -132,7 +156,23 @@ impl Spans {
         self.facts.push(facts);
     }
 
-    #[inline]
+    /// Reads attributes as SDKs write them, up to anything else. Most are read by no rule: those are turned away here.
+    fn attributes<'a>(
+        &mut self,
+        mut rest: &'a [u8],
+        plan: &Plan,
+        symbols: &mut Symbols,
+    ) -> &'a [u8] {
+        while let Some((key, message, behind)) = attribute::first_short(rest) {
+            if plan.keys.may_have(key) {
+                self.attribute(message, plan, symbols);
+            }
+            rest = behind;
+        }
+        rest
+    }
+
+    #[inline(never)]
     fn attribute(&mut self, message: &[u8], plan: &Plan, symbols: &mut Symbols) {
         let attribute = attribute::split(message);
         let Some(key) = plan.keys.find(attribute.key) else {

@@ -81,6 +81,11 @@ impl Sections {
             .map_or(NONE, |facts| facts.service)
     }
 
+    /// Whether any section has.
+    pub(super) fn have_cells(&self) -> bool {
+        !self.cells.is_empty()
+    }
+
     /// Columns and the values that spans of the section have there, unless a span has its own; none is missing.
     #[inline]
     pub(super) fn cells(&self, index: u32) -> &[(u32, Cell)] {

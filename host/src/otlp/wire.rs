@@ -41,6 +41,12 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// What is not read yet.
+    #[inline(always)]
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     fn any(&mut self) -> Option<(u32, Wire<'a>)> {
         loop {
             let tag = varint(&mut self.rest)?;
@@ -66,6 +72,45 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// The payload of the field that `tag` begins, if that is what comes next and its length takes one byte.
+#[inline(always)]
+pub(crate) fn take_short<'a>(rest: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
+    if let [first, len @ ..0x80, tail @ ..] = rest
+        && *first == tag
+        && let Some((payload, tail)) = tail.split_at_checked(usize::from(*len))
+    {
+        *rest = tail;
+        return Some(payload);
+    }
+    None
+}
+
+/// The same of a number of 64 bits.
+#[inline(always)]
+pub(crate) fn take_fixed64(rest: &mut &[u8], tag: u8) -> Option<u64> {
+    if let [first, tail @ ..] = rest
+        && *first == tag
+        && let Some((number, tail)) = tail.split_first_chunk()
+    {
+        *rest = tail;
+        return Some(u64::from_le_bytes(*number));
+    }
+    None
+}
+
+/// The same of a varint of one byte.
+#[inline(always)]
+pub(crate) fn take_small(rest: &mut &[u8], tag: u8) -> Option<u8> {
+    if let [first, number @ ..0x80, tail @ ..] = rest
+        && *first == tag
+    {
+        let number = *number;
+        *rest = tail;
+        return Some(number);
+    }
+    None
+}
+
 /// Reads a varint; none where the bytes end first.
 #[inline(always)]
 pub fn varint(rest: &mut &[u8]) -> Option<u64> {
@@ -73,6 +118,10 @@ pub fn varint(rest: &mut &[u8]) -> Option<u64> {
     if first < 0x80 {
         *rest = tail;
         return Some(u64::from(first));
+    }
+    if let [second @ ..0x80, tail @ ..] = tail {
+        *rest = tail;
+        return Some(u64::from(first & 0x7f) | u64::from(*second) << 7);
     }
     long_varint(first, tail, rest)
 }
