@@ -122,6 +122,8 @@ impl Traffic {
                 section: 0,
                 is_root: service == 0 && at % 2 == 0,
                 dropped: false,
+                ids_lead: true,
+                remote: false,
             });
             let request = Request {
                 bytes: bytes.clone(),

@@ -227,6 +227,8 @@ fn flood(first: u64) -> Parcel {
             section: 0,
             is_root: false,
             dropped: false,
+            ids_lead: true,
+            remote: false,
         });
     }
     let request = Request {

@@ -11,7 +11,7 @@
 
 use super::copy::Copier;
 use super::held::HeldRequests;
-use super::open::{DROPPED, OpenTraces};
+use super::open::{MARKS, OpenTraces};
 use super::trace::SpanRef;
 
 /// How large a new request grows: large enough that its own tables don't matter, small enough that it dies soon.
@@ -72,13 +72,13 @@ impl Chunk {
         self.spans += 1;
         self.span_bytes += u64::from(span.range.len);
         let plain = SpanRef {
-            section: span.section & !DROPPED,
+            section: span.section & !MARKS,
             ..span
         };
         let copy = self.copier.copy(requests, plain);
         SpanRef {
             request: self.index,
-            section: copy.section | span.section & DROPPED,
+            section: copy.section | span.section & MARKS,
             ..copy
         }
     }

@@ -5,9 +5,12 @@ use std::cmp::Ordering;
 
 use super::held::HeldRequests;
 use super::ids::{Ids, Parent};
-use super::open::DROPPED;
+use super::open::{DROPPED, MARKS};
 use super::trace::SpanRef;
 use crate::otlp::touch::{AT_ONCE, touch};
+
+/// Three ids, a name and a kind.
+const LEAD_BYTES: usize = 80;
 
 /// Buffers, reused from trace to trace.
 #[derive(Debug, Default)]
@@ -33,13 +36,13 @@ struct Key {
 }
 
 impl Completer {
-    /// Removes duplicates from `spans`, puts the others in order and takes the mark off their sections.
+    /// Removes duplicates from `spans`, puts the others in order and takes the marks off their sections.
     pub(super) fn finish(&mut self, requests: &HeldRequests, spans: &mut Vec<SpanRef>) -> Facts {
         self.deduplicate(requests, spans);
         let mut dropped = false;
         for span in spans.iter_mut() {
             dropped |= span.section & DROPPED != 0;
-            span.section &= !DROPPED;
+            span.section &= !MARKS;
         }
         self.find_missing_parents();
         Facts {
@@ -90,9 +93,9 @@ impl Completer {
     fn read(&mut self, requests: &HeldRequests, spans: &[SpanRef]) {
         self.keys.clear();
         for spans in spans.chunks(AT_ONCE) {
-            touch(spans.iter().map(|&span| requests.span(span)));
+            touch(spans.iter().map(|&span| lead(requests.span(span))));
             self.keys.extend(spans.iter().map(|&span| Key {
-                ids: Ids::read(requests.span(span)),
+                ids: requests.ids(span),
                 span,
             }));
         }
@@ -133,6 +136,11 @@ impl Completer {
         self.parents.sort_unstable();
         self.parents.dedup();
     }
+}
+
+/// The part of a span in which its ids most likely lie.
+fn lead(span: &[u8]) -> &[u8] {
+    span.get(..LEAD_BYTES).unwrap_or(span)
 }
 
 /// The order of two spans with one id and kind: by their bytes, then by those of their resource and scope.

@@ -9,7 +9,6 @@ use hashbrown::hash_map::Entry;
 
 use super::completion::by_bytes;
 use super::held::HeldRequests;
-use super::ids::Ids;
 use super::trace::SpanRef;
 
 /// What an entry takes at the usual load.
@@ -48,7 +47,7 @@ impl Duplicates {
         spans: &mut Vec<SpanRef>,
         span: SpanRef,
     ) -> Fate {
-        let ids = Ids::read(requests.span(span));
+        let ids = requests.ids(span);
         match self.places.entry((ids.span, ids.kind)) {
             Entry::Vacant(entry) => {
                 entry.insert(spans.len() as u32);

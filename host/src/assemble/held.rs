@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::open::DROPPED;
+use super::ids::Ids;
+use super::open::{IDS_LEAD, MARKS, REMOTE};
 use super::trace::{Parcel, Requests, SpanRef, span_bytes};
 use crate::otlp::request::Request;
 use crate::otlp::scan::{Range, Run};
@@ -90,10 +91,21 @@ impl HeldRequests {
         slice(self.request(span.request), span.range)
     }
 
+    /// The ids of a span of an open trace.
+    #[inline]
+    pub(super) fn ids(&self, span: SpanRef) -> Ids {
+        let bytes = self.span(span);
+        if span.section & IDS_LEAD != 0 {
+            Ids::leading(bytes, span.section & REMOTE != 0)
+        } else {
+            Ids::read(bytes)
+        }
+    }
+
     /// The payloads and schema URL of a span's resource, then of its scope.
     pub(super) fn surroundings(&self, span: SpanRef) -> impl Iterator<Item = &[u8]> {
         let request = self.request(span.request);
-        let section = request.sections.get((span.section & !DROPPED) as usize);
+        let section = request.sections.get((span.section & !MARKS) as usize);
         let runs = section.map_or([Run::default(); 2], |section| {
             [section.resource, section.scope]
         });

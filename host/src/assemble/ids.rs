@@ -1,6 +1,7 @@
 //! What completion reads of a span: its ids, its kind, and whether its parent is in another process.
 
-use crate::otlp::wire::{Wire, fields, take_fixed64, take_short, take_small, varint};
+use crate::otlp::span::is_remote;
+use crate::otlp::wire::{Lead, Wire, fields, take_fixed64, take_lead, take_short, varint};
 
 /// One span's ids. Ids are big-endian numbers, so that they compare as their bytes do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,31 +20,27 @@ pub(super) struct Parent {
     pub(super) id: u64,
 }
 
-/// OTLP's `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK` and `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK`.
-const REMOTE: u32 = 0x100 | 0x200;
-
 impl Ids {
-    const NONE: Ids = Ids {
-        span: 0,
-        parent: None,
-        kind: 0,
-        remote: false,
-    };
-
-    /// Of a field that comes twice the last counts, as in prost.
-    ///
-    /// Every span comes by here: what SDKs write is read in the order they write it, and attributes, which are most of it,
-    /// are skipped by their length.
+    /// Those of a span of which the scan found that they lead it.
     #[inline]
+    pub(super) fn leading(mut span: &[u8], remote: bool) -> Ids {
+        Ids::of(&take_lead(&mut span), remote)
+    }
+
+    #[inline(always)]
+    fn of(lead: &Lead<'_>, remote: bool) -> Ids {
+        Ids {
+            span: lead.span_id.map_or(0, first_eight),
+            parent: lead.parent_id.and_then(parent),
+            kind: lead.kind.unwrap_or_default().into(),
+            remote,
+        }
+    }
+
+    /// Of a field that comes twice the last counts, as in prost. Attributes, which are most of a span, are skipped by their length.
     pub(super) fn read(span: &[u8]) -> Ids {
-        let mut ids = Ids::NONE;
         let mut rest = span;
-        let _trace_id = take_short(&mut rest, 0x0a);
-        ids.span = take_short(&mut rest, 0x12).map_or(ids.span, first_eight);
-        let _trace_state = take_short(&mut rest, 0x1a);
-        ids.parent = take_short(&mut rest, 0x22).map_or(ids.parent, parent);
-        let _name = take_short(&mut rest, 0x2a);
-        ids.kind = take_small(&mut rest, 0x30).map_or(ids.kind, i32::from);
+        let mut ids = Ids::of(&take_lead(&mut rest), false);
         let _times = [0x39, 0x41].map(|tag| take_fixed64(&mut rest, tag));
         loop {
             while take_short(&mut rest, 0x4a).is_some() {}
@@ -85,7 +82,7 @@ impl Ids {
     /// For a span that holds a group.
     #[cold]
     fn read_slowly(span: &[u8]) -> Ids {
-        let mut ids = Ids::NONE;
+        let mut ids = Ids::of(&Lead::default(), false);
         for (number, wire) in fields(span) {
             ids.set(number.into(), wire);
         }
@@ -97,7 +94,7 @@ impl Ids {
             (2, Wire::Bytes(bytes)) => self.span = first_eight(bytes),
             (4, Wire::Bytes(bytes)) => self.parent = parent(bytes),
             (6, Wire::Varint(kind)) => self.kind = kind as i32,
-            (16, Wire::Fixed32(flags)) => self.remote = flags & REMOTE == REMOTE,
+            (16, Wire::Fixed32(flags)) => self.remote = is_remote(flags),
             _ => {}
         }
     }
@@ -136,6 +133,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
+    use crate::otlp::scan::{Scan, scan};
 
     fn bytes() -> impl Strategy<Value = Vec<u8>> {
         proptest::collection::vec(any::<u8>(), 0..200)
@@ -186,6 +184,36 @@ mod tests {
             prop_assert_eq!(ids.parent, parent(&span.parent_span_id));
             prop_assert_eq!(ids.kind, span.kind);
             prop_assert_eq!(ids.remote, span.flags & 0x300 == 0x300);
+        }
+
+        #[test]
+        fn ids_that_lead_are_all_there_is(spans in proptest::collection::vec(span(), 1..3), trace_id in any::<bool>()) {
+            let mut encoded = if trace_id { [&[0x0a, 16][..], &[7; 16]].concat() } else { Vec::new() };
+            for span in &spans {
+                // Usable ids, or the scan keeps nothing of it.
+                let usable = Span { span_id: vec![1; 8], parent_span_id: vec![2; 8], ..span.clone() };
+                usable.encode(&mut encoded).expect("room");
+            }
+            if !trace_id {
+                encoded.extend([&[0x0a, 16][..], &[7; 16]].concat());
+            }
+            let message = |number: u8, bytes: &[u8]| {
+                let mut message = vec![number << 3 | 2];
+                prost::encode_length_delimiter(bytes.len(), &mut message).expect("room");
+                [&message[..], bytes].concat()
+            };
+            let mut found = Scan::default();
+            scan(&message(1, &message(2, &message(2, &encoded))), &mut found).expect("what prost wrote");
+            let [scanned] = found.spans[..] else {
+                return Err(TestCaseError::fail("one span"));
+            };
+            let ids = Ids::read(&encoded);
+            prop_assert_eq!(scanned.remote, ids.remote);
+            let plain = spans.len() == 1 && trace_id;
+            prop_assert!(scanned.ids_lead || !plain || spans[0].kind as u32 >= 0x80 || spans[0].name.len() >= 0x80 || spans[0].trace_state.len() >= 0x80);
+            if scanned.ids_lead {
+                prop_assert_eq!(Ids::leading(&encoded, scanned.remote), ids);
+            }
         }
 
         #[test]

@@ -37,8 +37,15 @@ pub(super) const REMOTE_ROOT: u8 = 4;
 /// Duplicates are found on arrival: see [`Duplicates`](super::duplicates::Duplicates).
 pub(super) const WATCHED: u8 = 8;
 
-/// Sections have 31 bits in here: a section that holds a span takes 30 bytes of a request, whose ranges have 32 bits.
+/// What the scan found of a span stands in the highest bits of its section while its trace is open. A section that holds a span
+/// takes 30 bytes of a request, whose ranges have 32 bits: so there are less than 2^28 of them.
+pub(super) const MARKS: u32 = DROPPED | IDS_LEAD | REMOTE;
+/// It says that it dropped attributes, events or links.
 pub(super) const DROPPED: u32 = 1 << 31;
+/// Its ids and its kind come first, and once.
+pub(super) const IDS_LEAD: u32 = 1 << 30;
+/// Its parent is in another process.
+pub(super) const REMOTE: u32 = 1 << 29;
 
 /// What an open trace takes beside its spans: itself, its table entry at the usual load (16), its age (32, as stale ones
 /// are kept up to the number of open ones), its deadlines (16) and the allocation of its spans (16).
@@ -210,10 +217,12 @@ impl Open {
 /// A span as an open trace keeps it.
 #[inline]
 pub(super) fn reference(request: u32, span: &ScannedSpan) -> SpanRef {
-    let dropped = if span.dropped { DROPPED } else { 0 };
+    let mark = |is, mark| if is { mark } else { 0 };
+    let marks =
+        mark(span.dropped, DROPPED) | mark(span.ids_lead, IDS_LEAD) | mark(span.remote, REMOTE);
     SpanRef {
         request,
-        section: span.section & !DROPPED | dropped,
+        section: span.section & !MARKS | marks,
         range: span.range,
     }
 }

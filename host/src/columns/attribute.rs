@@ -72,25 +72,6 @@ enum Lazy<'a> {
     Read(Value<'a>),
 }
 
-/// The first attribute of `rest` as a field of number 9, if that is what SDKs write: a key, a value and nothing else, so
-/// short that every length takes one byte. Its key, its bytes, and what is behind it.
-#[inline(always)]
-pub(super) fn first_short(rest: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    // Two tags, and two lengths below 128, looked at in one step.
-    const FORM: u32 = u32::from_le_bytes([0x4a, 0, 0x0a, 0]);
-    const FIXED: u32 = u32::from_le_bytes([0xff, 0x80, 0xff, 0x80]);
-    let head = u32::from_le_bytes(*rest.first_chunk()?);
-    if head & FIXED != FORM {
-        return None;
-    }
-    let (len, key) = ((head >> 8 & 0xff) as usize, (head >> 24) as usize);
-    let (message, behind) = rest.split_at_checked(2)?.1.split_at_checked(len)?;
-    let (key, [0x12, len, any @ ..]) = message.split_at_checked(2)?.1.split_at_checked(key)? else {
-        return None;
-    };
-    (usize::from(*len) == any.len()).then_some((key, message, behind))
-}
-
 /// Key and value of a `KeyValue`.
 #[inline]
 pub(super) fn split(message: &[u8]) -> Attribute<'_> {
@@ -187,17 +168,6 @@ mod tests {
                     bytes.extend_from_slice(extra);
                     let attribute = split(&bytes);
                     assert_eq!((attribute.key, attribute.value()), value::key_value(&bytes));
-                    let mut field = vec![0x4a];
-                    prost::encode_length_delimiter(bytes.len(), &mut field).expect("room");
-                    field.extend_from_slice(&bytes);
-                    field.push(7);
-                    // An encoder leaves an empty key out.
-                    let is_short = extra.is_empty()
-                        && bytes.len() < 0x80
-                        && value.is_some()
-                        && !key.is_empty();
-                    let short = (key.as_bytes(), &bytes[..], &[7][..]);
-                    assert_eq!(first_short(&field), is_short.then_some(short));
                 }
             }
         }

@@ -9,7 +9,7 @@ use super::batch::NONE;
 use super::plan::Plan;
 use super::symbols::Symbols;
 use super::tree::Node;
-use crate::otlp::wire::{Wire, fields, take_fixed64, take_short, take_small};
+use crate::otlp::wire::{Wire, fields, take_attribute, take_fixed64, take_lead};
 
 /// The spans of one trace, as they came; buffers are reused.
 #[derive(Debug, Default)]
@@ -77,20 +77,17 @@ impl Spans {
     ) {
         self.span += 1;
         let mut node = Node::default();
-        let mut end = 0;
         let mut status = 0;
-        let (mut id, mut parent): (&[u8], &[u8]) = (&[], &[]);
-        let (mut name, mut status_message): (&[u8], &[u8]) = (&[], &[]);
+        let mut status_message: &[u8] = &[];
         let mut rest = bytes;
         // What SDKs write, in the order they write it; the loop reads whatever else there is.
-        let _trace_id = take_short(&mut rest, 0x0a);
-        id = take_short(&mut rest, 0x12).unwrap_or(id);
-        let _trace_state = take_short(&mut rest, 0x1a);
-        parent = take_short(&mut rest, 0x22).unwrap_or(parent);
-        name = take_short(&mut rest, 0x2a).unwrap_or(name);
-        node.kind = take_small(&mut rest, 0x30).map_or(node.kind, i32::from);
-        node.start = take_fixed64(&mut rest, 0x39).unwrap_or(node.start);
-        end = take_fixed64(&mut rest, 0x41).unwrap_or(end);
+        let lead = take_lead(&mut rest);
+        let mut id = lead.span_id.unwrap_or_default();
+        let mut parent = lead.parent_id.unwrap_or_default();
+        let mut name = lead.name.unwrap_or_default();
+        node.kind = lead.kind.unwrap_or_default().into();
+        node.start = take_fixed64(&mut rest, 0x39).unwrap_or_default();
+        let mut end = take_fixed64(&mut rest, 0x41).unwrap_or_default();
         loop {
             rest = self.attributes(rest, plan, symbols);
             let mut fields = fields(rest);
@@ -163,11 +160,10 @@ impl Spans {
         plan: &Plan,
         symbols: &mut Symbols,
     ) -> &'a [u8] {
-        while let Some((key, message, behind)) = attribute::first_short(rest) {
-            if plan.keys.may_have(key) {
-                self.attribute(message, plan, symbols);
+        while let Some(attribute) = take_attribute(&mut rest) {
+            if plan.keys.may_have(attribute.key) {
+                self.attribute(attribute.message, plan, symbols);
             }
-            rest = behind;
         }
         rest
     }

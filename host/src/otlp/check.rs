@@ -30,6 +30,12 @@ impl<'a> Cursor<'a> {
         self.at >= self.bytes.len()
     }
 
+    /// What lies ahead.
+    #[inline]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
     /// A field's number and wire type.
     #[inline]
     pub(super) fn key(&mut self) -> Result<(u32, u8), Malformed> {
@@ -111,23 +117,18 @@ impl<'a> Cursor<'a> {
         Ok(inner)
     }
 
-    /// The payload of a length-delimited field, where both its key and its length take one byte. Otherwise none, and the
-    /// cursor stays: the caller takes the long way, which also finds the damage if there is any.
-    #[inline(always)]
-    pub(super) fn short(&mut self) -> Option<&'a [u8]> {
-        let len = *self.bytes.get(self.at + 1)?;
-        let start = self.at + 2;
-        let end = start + usize::from(len);
-        if len >= 0x80 {
-            return None;
-        }
-        let payload = self.bytes.get(start..end)?;
-        self.at = end;
-        Some(payload)
+    /// The value of a field of 32 bits.
+    pub(super) fn fixed32(&mut self, wire: u8) -> Result<u32, Malformed> {
+        self.expect(wire, FIXED32)?;
+        let Some(value) = self.rest().first_chunk() else {
+            return Err(malformed(self.at, Damage::Short));
+        };
+        self.at += value.len();
+        Ok(u32::from_le_bytes(*value))
     }
 
     #[inline]
-    pub(super) fn skip_bytes(&mut self, count: usize) -> Result<(), Malformed> {
+    fn skip_bytes(&mut self, count: usize) -> Result<(), Malformed> {
         if self.bytes.len() - self.at.min(self.bytes.len()) < count {
             return Err(malformed(self.at, Damage::Short));
         }
@@ -208,33 +209,9 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Checks an attribute that lies at the cursor with a key and a length of one byte each; false, and the cursor stays, if
-/// it is not of the usual form (key, then a value of one member, lengths below 128).
+/// Whether an `AnyValue` of less than 128 bytes is empty or one whole text, bool, int or double.
 #[inline(always)]
-pub(super) fn usual_attribute(cursor: &mut Cursor<'_>) -> bool {
-    let mut ahead = *cursor;
-    match ahead.short() {
-        Some(message) if is_usual(message) => {
-            *cursor = ahead;
-            true
-        }
-        _ => false,
-    }
-}
-
-/// Whether a `KeyValue` of less than 128 bytes is `0a k <key> 12 v <value>` with a value that is empty or one whole text,
-/// bool, int or double. All lengths are below 128, for they lie within the message's.
-#[inline(always)]
-fn is_usual(message: &[u8]) -> bool {
-    let [0x0a, key, rest @ ..] = message else {
-        return false;
-    };
-    let Some([0x12, len, value @ ..]) = rest.get(usize::from(*key)..) else {
-        return false;
-    };
-    if usize::from(*len) != value.len() {
-        return false;
-    }
+pub(super) fn is_plain_value(value: &[u8]) -> bool {
     match value {
         [0x0a, len, text @ ..] => usize::from(*len) == text.len(),
         [0x10 | 0x18, number @ ..] => is_varint(number),

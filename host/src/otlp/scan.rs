@@ -18,8 +18,10 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::check::{Cursor, NESTING, malformed, usual_attribute};
+use super::check::{Cursor, NESTING, is_plain_value, malformed};
 use super::shape::{RESOURCE, SCOPE, SPAN};
+use super::span::is_remote;
+use super::wire::{take_attribute, take_fixed64, take_lead};
 
 /// A byte range of the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -82,6 +84,10 @@ pub struct ScannedSpan {
     pub is_root: bool,
     /// It says that it dropped attributes, events or links.
     pub dropped: bool,
+    /// Its ids and its kind come first and once, in the order that SDKs write them: who reads them need not look behind them.
+    pub ids_lead: bool,
+    /// Its flags say that its parent is in another process.
+    pub remote: bool,
 }
 
 /// Bytes that are no `ExportTraceServiceRequest`.
@@ -260,6 +266,8 @@ struct Facts<'a> {
     span_id: &'a [u8],
     parent_id: &'a [u8],
     dropped: [bool; 3],
+    flags: u32,
+    ids_again: bool,
 }
 
 fn span(message: Cursor<'_>, section: u32, out: &mut Scan) -> Result<(), Malformed> {
@@ -277,6 +285,8 @@ fn span(message: Cursor<'_>, section: u32, out: &mut Scan) -> Result<(), Malform
                 section,
                 is_root,
                 dropped: facts.dropped.contains(&true),
+                ids_lead: !facts.ids_again,
+                remote: is_remote(facts.flags),
             });
             return Ok(());
         }
@@ -289,44 +299,45 @@ fn span(message: Cursor<'_>, section: u32, out: &mut Scan) -> Result<(), Malform
     Ok(())
 }
 
-/// Checks a span. What SDKs write takes the arms with one-byte keys and lengths, anything else the last one.
+/// Checks a span. What SDKs write is read in the order they write it, anything else field by field.
 fn facts(mut cursor: Cursor<'_>) -> Result<Facts<'_>, Malformed> {
     let mut facts = Facts::default();
-    while let Some(&key) = cursor.bytes.get(cursor.at) {
-        match key {
-            0x4a if usual_attribute(&mut cursor) => continue,
-            0x0a => {
-                if let Some(id) = cursor.short() {
-                    facts.trace_id = id;
-                    continue;
-                }
-            }
-            0x12 => {
-                if let Some(id) = cursor.short() {
-                    facts.span_id = id;
-                    continue;
-                }
-            }
-            0x22 => {
-                if let Some(id) = cursor.short() {
-                    facts.parent_id = id;
-                    continue;
-                }
-            }
-            0x1a | 0x2a if cursor.short().is_some() => continue,
-            0x39 | 0x41 if cursor.skip_bytes(9).is_ok() => continue,
-            _ => {}
+    let mut rest = cursor.rest();
+    let lead = take_lead(&mut rest);
+    facts.trace_id = lead.trace_id.unwrap_or_default();
+    facts.span_id = lead.span_id.unwrap_or_default();
+    facts.parent_id = lead.parent_id.unwrap_or_default();
+    let _times = [0x39, 0x41].map(|tag| take_fixed64(&mut rest, tag));
+    loop {
+        let mut ahead = rest;
+        while take_attribute(&mut ahead).is_some_and(|usual| is_plain_value(usual.value)) {
+            rest = ahead;
         }
+        if rest.is_empty() {
+            return Ok(facts);
+        }
+        cursor.at = cursor.bytes.len() - rest.len();
         any_field(&mut cursor, &mut facts)?;
+        rest = cursor.rest();
     }
-    Ok(facts)
 }
 
 fn any_field<'a>(cursor: &mut Cursor<'a>, facts: &mut Facts<'a>) -> Result<(), Malformed> {
     match cursor.key()? {
         (1, wire) => facts.trace_id = cursor.delimited(wire)?,
-        (2, wire) => facts.span_id = cursor.delimited(wire)?,
-        (4, wire) => facts.parent_id = cursor.delimited(wire)?,
+        (2, wire) => {
+            facts.span_id = cursor.delimited(wire)?;
+            facts.ids_again = true;
+        }
+        (4, wire) => {
+            facts.parent_id = cursor.delimited(wire)?;
+            facts.ids_again = true;
+        }
+        (6, wire) => {
+            cursor.number(wire)?;
+            facts.ids_again = true;
+        }
+        (16, wire) => facts.flags = cursor.fixed32(wire)?,
         // A count has 32 bits; prost cuts off what is above them.
         (10, wire) => facts.dropped[0] = cursor.number(wire)? as u32 != 0,
         (12, wire) => facts.dropped[1] = cursor.number(wire)? as u32 != 0,

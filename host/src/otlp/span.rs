@@ -10,6 +10,11 @@ use super::wire::{Wire, fields};
 const HAS_IS_REMOTE: u32 = 0x100;
 const IS_REMOTE: u32 = 0x200;
 
+/// Whether a span's flags say that its parent is in another process. Older SDKs don't say.
+pub(crate) fn is_remote(flags: u32) -> bool {
+    flags & HAS_IS_REMOTE != 0 && flags & IS_REMOTE != 0
+}
+
 /// A span payload that [`scan`](super::scan::scan) has accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct SpanView<'a> {
@@ -130,7 +135,7 @@ impl Ids {
                 (4, Wire::Bytes(id)) => ids.parent_id = parent(id),
                 (6, Wire::Varint(kind)) => ids.kind = kind as i32,
                 (16, Wire::Fixed32(flags)) => {
-                    ids.remote_parent = flags & HAS_IS_REMOTE != 0 && flags & IS_REMOTE != 0;
+                    ids.remote_parent = is_remote(flags);
                 }
                 _ => {}
             }

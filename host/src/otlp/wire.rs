@@ -111,6 +111,68 @@ pub(crate) fn take_small(rest: &mut &[u8], tag: u8) -> Option<u8> {
     None
 }
 
+/// The fields that SDKs write before a span's times: what is there of them, in this order and each with a length of one byte.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lead<'a> {
+    pub(crate) trace_id: Option<&'a [u8]>,
+    pub(crate) span_id: Option<&'a [u8]>,
+    pub(crate) parent_id: Option<&'a [u8]>,
+    pub(crate) name: Option<&'a [u8]>,
+    pub(crate) kind: Option<u8>,
+}
+
+/// Takes what a span begins with. What does not come in this order is left to whoever reads the rest.
+#[inline(always)]
+pub(crate) fn take_lead<'a>(rest: &mut &'a [u8]) -> Lead<'a> {
+    let trace_id = take_short(rest, 0x0a);
+    let span_id = take_short(rest, 0x12);
+    let _trace_state = take_short(rest, 0x1a);
+    Lead {
+        trace_id,
+        span_id,
+        parent_id: take_short(rest, 0x22),
+        name: take_short(rest, 0x2a),
+        kind: take_small(rest, 0x30),
+    }
+}
+
+/// An attribute as SDKs write it: a key, a value and nothing else, so short that every length takes one byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ShortAttribute<'a> {
+    pub(crate) key: &'a [u8],
+    /// The `AnyValue`.
+    pub(crate) value: &'a [u8],
+    /// The `KeyValue` that holds both.
+    pub(crate) message: &'a [u8],
+}
+
+/// The attribute of a span (field 9) that comes next, if it is a short one. No value is looked into.
+#[inline(always)]
+pub(crate) fn take_attribute<'a>(rest: &mut &'a [u8]) -> Option<ShortAttribute<'a>> {
+    // Two tags, and two lengths below 128, looked at in one step.
+    const FORM: u32 = u32::from_le_bytes([0x4a, 0, 0x0a, 0]);
+    const FIXED: u32 = u32::from_le_bytes([0xff, 0x80, 0xff, 0x80]);
+    let head = u32::from_le_bytes(*rest.first_chunk()?);
+    if head & FIXED != FORM {
+        return None;
+    }
+    let (len, key) = ((head >> 8 & 0xff) as usize, (head >> 24) as usize);
+    let (message, behind) = rest.split_at_checked(2)?.1.split_at_checked(len)?;
+    let (key, [0x12, len, value @ ..]) = message.split_at_checked(2)?.1.split_at_checked(key)?
+    else {
+        return None;
+    };
+    if usize::from(*len) != value.len() {
+        return None;
+    }
+    *rest = behind;
+    Some(ShortAttribute {
+        key,
+        value,
+        message,
+    })
+}
+
 /// Reads a varint; none where the bytes end first.
 #[inline(always)]
 pub fn varint(rest: &mut &[u8]) -> Option<u64> {

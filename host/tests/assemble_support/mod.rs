@@ -81,6 +81,9 @@ pub(crate) fn sections(sections: &[(&[u8], Vec<Span>)]) -> Parcel {
                     + span.dropped_events_count
                     + span.dropped_links_count
                     > 0,
+                // Any span may be read the slow way.
+                ids_lead: false,
+                remote: false,
             });
         }
     }
