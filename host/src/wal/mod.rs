@@ -97,8 +97,8 @@ pub enum OpenError {
         source: std::io::Error,
     },
     #[error(
-        "{} is of version {version} of the write-ahead log, and this betrace reads version {}: start the betrace that wrote \
-         it, let it end what is open, and then this one with another folder",
+        "{} is of version {version} of the write-ahead log, and this betrace reads version {} only: start the betrace that \
+         wrote it, let it end what is open, and then this one with another folder",
         path.display(),
         format::VERSION
     )]

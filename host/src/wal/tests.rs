@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::decided::{Decision, Decisions, Judged};
 use super::disk::{Disk, Files, Medium};
-use super::format::{Kind, SEGMENT_HEADER};
+use super::format::{Kind, SEGMENT_HEADER, Stamp};
 use super::recover::Opened;
 use super::segment::{Hold, Logged};
 use super::writer::{Entry, MOST_SEGMENTS, Writer};
@@ -639,8 +639,13 @@ fn a_file_that_was_used_before_ends_where_its_segment_does() {
 }
 
 #[test]
-fn a_newer_version_is_refused_before_anything_is_changed() {
-    for kind in [Kind::Requests, Kind::Decided] {
+fn another_version_is_refused_before_anything_is_changed() {
+    for (kind, version) in [
+        (Kind::Requests, 1),
+        (Kind::Requests, 9),
+        (Kind::Decided, 1),
+        (Kind::Decided, 9),
+    ] {
         let folder = tempfile::tempdir().expect("a folder");
         let prefix = if kind == Kind::Requests {
             "requests"
@@ -648,16 +653,18 @@ fn a_newer_version_is_refused_before_anything_is_changed() {
             "decided"
         };
         let path = folder.path().join(format!("{prefix}-{:020}.wal", 1));
-        let mut header = super::format::segment_header(kind, 1);
-        header[8] = 9;
+        let mut header = Stamp::draw(kind, 1, false).segment_header();
+        header[8] = version;
         let crc = crc32fast::hash(&header[..28]);
         header[28..].copy_from_slice(&crc.to_le_bytes());
         fs::write(&path, header).expect("a file");
-        let refused = Opened::open(folder.path(), small()).expect_err("it is newer");
+        let refused = Opened::open(folder.path(), small()).expect_err("it is another");
+        let file = path.to_str().expect("UTF-8");
         assert!(
-            matches!(refused, OpenError::Version { version: 9, .. }),
+            matches!(refused, OpenError::Version { version: of, .. } if of == u16::from(version)),
             "{refused}"
         );
+        assert!(refused.to_string().contains(file), "{refused}");
         assert_eq!(fs::read(&path).expect("a file"), header);
     }
 }

@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use super::counters::add;
 use super::disk::{Disk, Medium, write_all};
 use super::folder::Folder;
-use super::format::{Kind, RECORD_HEADER, SEGMENT_HEADER, record_header, segment_header};
+use super::format::{Kind, RECORD_HEADER, SEGMENT_HEADER, Stamp};
 use super::segment::{Logged, Segment};
 use super::{LogError, Shared};
 
@@ -60,6 +60,7 @@ pub(super) struct Sealed {
 pub(super) struct Current {
     pub(super) segment: Arc<Segment>,
     pub(super) file: Box<dyn Medium>,
+    pub(super) stamp: Stamp,
     /// Bytes that are durable; nothing is behind them between groups.
     pub(super) length: u64,
     /// Of the file, which may have been longer when it was another segment's.
@@ -198,13 +199,15 @@ impl Writer {
             }
             None => self.begin()?,
         };
-        let number = current.segment.number;
         let time = self.shared.clock.now();
+        let mut offset = current.length;
         let headers: Vec<[u8; RECORD_HEADER]> = run
             .iter()
             .map(|entry| {
                 let length = u32::try_from(entry.bytes.len()).unwrap_or(u32::MAX);
-                record_header(Kind::Requests, number, time, length, entry.crc)
+                let at = offset;
+                offset += (RECORD_HEADER + entry.bytes.len()) as u64;
+                current.stamp.record_header(at, time, length, entry.crc)
             })
             .collect();
         let mut slices: Vec<IoSlice<'_>> = headers
@@ -248,14 +251,14 @@ impl Writer {
     fn begin(&mut self) -> io::Result<Current> {
         let number = self.next;
         let path = self.folder.file(Kind::Requests, number);
-        let header = segment_header(Kind::Requests, number);
         let spare = self.spares.pop();
+        let stamp = Stamp::draw(Kind::Requests, number, spare.is_some());
         let made = self
             .disk
             .create(
                 &path,
                 spare.as_ref().map(|(path, _)| path.as_path()),
-                &header,
+                &stamp.segment_header(),
             )
             .and_then(|file| self.folder.sync().map(|()| file));
         let file = match made {
@@ -274,6 +277,7 @@ impl Writer {
         Ok(Current {
             segment: Segment::new(number),
             file,
+            stamp,
             length,
             bytes: spare.map_or(0, |(_, bytes)| bytes).max(length),
         })
