@@ -34,6 +34,7 @@ use bytes::Bytes;
 use crossbeam_channel::Sender;
 use tokio::sync::oneshot;
 
+use crate::alarm::Alarm;
 use counters::Counters;
 pub use decided::{Decision, Decisions, Judged};
 pub use recover::Opened;
@@ -151,6 +152,7 @@ struct Shared {
     options: Options,
     clock: Clock,
     counters: Arc<Counters>,
+    alarm: Alarm,
     /// Traces that hold a segment below this number are to be judged as they are.
     evict_below: AtomicU64,
     /// The oldest segment of requests that may be read at the next start: older ones are gone, and durably so.

@@ -24,6 +24,7 @@ use super::format::{DECIDED_BYTES, Found, HeaderError, Kind, Records, SEGMENT_HE
 use super::segment::{Logged, Segment};
 use super::writer::{Current, Entry as Incoming, MOST_SEGMENTS, Sealed, Writer};
 use super::{Clock, Keeper, Log, OpenError, Options, Pressure, Shared};
+use crate::alarm::Alarm;
 
 /// A log that was found, and is this process' from now on.
 pub struct Opened {
@@ -113,6 +114,7 @@ impl Opened {
             options,
             clock: Clock::default(),
             counters: Arc::default(),
+            alarm: Alarm::default(),
             evict_below: AtomicU64::new(0),
             oldest: AtomicU64::new(0),
             newest: AtomicU64::new(0),
@@ -148,6 +150,11 @@ impl Opened {
 
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.shared.counters)
+    }
+
+    /// Rung when the thread that writes it ends by a panic.
+    pub fn alarm(&self) -> Alarm {
+        self.shared.alarm.clone()
     }
 
     pub fn pressure(&self) -> Pressure {
@@ -221,11 +228,23 @@ impl Opened {
 
     /// Starts to write. `wakes`, one for each shard, wake it to look at the [`Pressure`].
     pub fn start(self, wakes: Vec<Sender<()>>) -> Result<(Log, Keeper), OpenError> {
+        self.start_on(Box::new(Files), wakes)
+    }
+
+    pub(super) fn start_on(
+        self,
+        disk: Box<dyn Disk>,
+        wakes: Vec<Sender<()>>,
+    ) -> Result<(Log, Keeper), OpenError> {
         let (entries, incoming) = unbounded();
-        let writer = self.writer(incoming, wakes, Box::new(Files));
+        let alarm = self.alarm();
+        let writer = self.writer(incoming, wakes, disk);
         let thread = std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || writer.run())
+            .spawn(move || {
+                let _watch = alarm.watch();
+                writer.run();
+            })
             .map_err(|source| OpenError::Thread { source })?;
         Ok((Log { entries }, Keeper { thread }))
     }

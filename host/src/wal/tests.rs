@@ -682,6 +682,32 @@ fn a_file_whose_making_was_cut_short_is_nothing() {
     }
 }
 
+/// A disk whose code is at fault.
+struct Buggy;
+
+impl Disk for Buggy {
+    fn create(&mut self, _: &Path, _: Option<&Path>, _: &[u8]) -> io::Result<Box<dyn Medium>> {
+        panic!("a bug");
+    }
+
+    fn reopen(&mut self, _: &Path, _: u64) -> io::Result<Box<dyn Medium>> {
+        panic!("a bug");
+    }
+}
+
+#[tokio::test]
+async fn a_writer_that_panics_is_named_and_refuses() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let opened = Opened::open(folder.path(), small()).expect("it is free");
+    let alarm = opened.alarm();
+    let (log, keeper) = opened.start_on(Box::new(Buggy), Vec::new()).expect("it starts");
+    let refused = log.append(Bytes::from_static(b"one"), Arc::new(())).await;
+    assert_eq!(refused.expect_err("nobody wrote it"), LogError::Ended);
+    drop(log);
+    assert!(!keeper.finish());
+    assert_eq!(alarm.rung(), Some("log"));
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Append {

@@ -9,6 +9,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::{Code, Compiled, Compiler};
+use crate::alarm::Alarm;
 use crate::engine::instance;
 use crate::priority::give_way;
 
@@ -48,7 +49,7 @@ struct Job {
 
 impl Optimiser {
     /// The thread starts with the first rule, and ends with the engine.
-    pub(super) fn start() -> Self {
+    pub(super) fn start(alarm: Alarm) -> Self {
         let (queue, jobs) = unbounded();
         let counters = Arc::new(Counters::default());
         let optimiser = Self {
@@ -58,7 +59,11 @@ impl Optimiser {
         // Without the thread rules stay on the code that they have. Nobody waits for it when the engine goes: a compilation can't
         // be stopped.
         let thread = std::thread::Builder::new().name("optimise".to_owned());
-        if let Err(error) = thread.spawn(move || run(&jobs, &counters, Job::run)) {
+        let work = move || {
+            let _watch = alarm.watch();
+            run(&jobs, &counters, Job::run);
+        };
+        if let Err(error) = thread.spawn(work) {
             tracing::warn!(%error, "no thread to optimise rules with: they run on code that is not optimised");
         }
         optimiser
