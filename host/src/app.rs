@@ -246,11 +246,13 @@ impl Host {
         };
         let reloading = match source {
             Source::Fixed(_) => None,
-            Source::Watched(watched) => Some(reload(&live, *watched, opened, alarm).map_err(|error| {
-                Failure::new(format!(
-                    "can't start the threads that reload rules: {error}"
-                ))
-            })?),
+            Source::Watched(watched) => {
+                Some(reload(&live, *watched, opened, alarm).map_err(|error| {
+                    Failure::new(format!(
+                        "can't start the threads that reload rules: {error}"
+                    ))
+                })?)
+            }
         };
         let router = Router::new(queues, Budget::new(config.in_flight));
         let (trigger, shutdown) = Shutdown::new();

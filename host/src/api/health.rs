@@ -79,10 +79,7 @@ mod tests {
         state.alarms = vec![Alarm::default(), alarm.clone()];
         let state = Arc::new(state);
         let ready = || readyz(Extract(state.clone()));
-        assert_eq!(
-            ready().await,
-            unavailable("no rule is in force\n")
-        );
+        assert_eq!(ready().await, unavailable("no rule is in force\n"));
         assert_eq!(healthz(Extract(state.clone())).await.0, StatusCode::OK);
         router.close();
         assert_eq!(ready().await.1, "stopping\n");

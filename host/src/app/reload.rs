@@ -101,12 +101,10 @@ impl Reload {
         };
         let alarm = self.alarm.clone();
         let verdicts = std::thread::Builder::new().name("verdict".to_owned());
-        reloading
-            .threads
-            .push(verdicts.spawn(move || {
-                let _watch = alarm.watch();
-                judging.run();
-            })?);
+        reloading.threads.push(verdicts.spawn(move || {
+            let _watch = alarm.watch();
+            judging.run();
+        })?);
         let reloads = std::thread::Builder::new().name("reload".to_owned());
         let thread = reloads.spawn(move || {
             let _watch = self.alarm.watch();

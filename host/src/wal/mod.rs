@@ -119,13 +119,18 @@ pub enum OpenError {
     Thread { source: std::io::Error },
 }
 
-/// A request was not logged. All of these may be over when it is sent again.
+/// A request was not logged. All of these may be over when it is sent again, but that it is too large.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
     #[error("the write-ahead log can't be written: {reason}: try again later")]
     Write { reason: String },
     #[error("the write-ahead log is at its bound of {limit} bytes: try again later")]
     Full { limit: u64 },
+    #[error(
+        "the request takes {length} bytes in the write-ahead log, which can hold {limit}: send smaller batches, or raise \
+         `log-size`"
+    )]
+    TooLarge { length: u64, limit: u64 },
     #[error("the write-ahead log has ended: try again")]
     Ended,
 }

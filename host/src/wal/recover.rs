@@ -273,6 +273,7 @@ impl Opened {
             incoming,
             sealed: sealed.collect(),
             current,
+            uncut: Vec::new(),
             spares: Vec::new(),
             next,
             wakes,

@@ -309,6 +309,76 @@ fn after_a_failed_sync_a_file_is_not_trusted() {
 }
 
 #[test]
+fn what_was_refused_and_could_not_be_cut_is_cut_later() {
+    for fault in [
+        Faults {
+            sync: true,
+            cut: true,
+            ..Faults::default()
+        },
+        // One record of two is whole.
+        Faults {
+            room: Some(110),
+            cut: true,
+            ..Faults::default()
+        },
+    ] {
+        let mut bench = Bench::new(small());
+        let _ = bench.append(b"before").expect("there is room");
+        *bench.bad.faults() = fault;
+        for answer in bench.append_all(&[vec![1; 50], vec![2; 50]]) {
+            let error = answer.expect_err("it is not durable");
+            assert!(matches!(error, LogError::Write { .. }), "{error}");
+        }
+        bench.bad.faults().room = None;
+        bench.bad.faults().sync = false;
+        let after = bench.append(b"after").expect("it works again");
+        assert_eq!(after.segment(), 2, "the file is not trusted");
+        let counters = bench.writer.shared.counters.clone();
+        assert_eq!((counters.uncut(), counters.failures()), (1, 1));
+        bench.bad.faults().cut = false;
+        bench.writer.tidy();
+        assert_eq!(counters.uncut(), 0);
+        let (bench, replayed, _) = bench.again(small());
+        assert_eq!(bodies(&replayed), [b"before".to_vec(), b"after".to_vec()]);
+        assert_eq!(bench.writer.shared.counters.damaged(), 0);
+    }
+}
+
+/// While one trace holds the oldest segment, those behind it can't go: there must be no more for each try.
+#[test]
+fn a_disk_that_is_broken_for_long_does_not_use_up_the_segments() {
+    let mut bench = Bench::new(small());
+    let held = bench.append(&[1; 900]).expect("there is room");
+    for fault in 0..2 * MOST_SEGMENTS {
+        bench.bad.faults().sync = true;
+        bench.bad.faults().cut = fault % 2 == 0;
+        bench.append(b"refused").expect_err("it is not synced");
+    }
+    *bench.bad.faults() = Faults::default();
+    let after = bench.append(b"after").expect("it works again");
+    assert!(after.segment() < 4, "{}", after.segment());
+    let (bench, replayed, _) = bench.again(small());
+    assert_eq!(bodies(&replayed), [vec![1; 900], b"after".to_vec()]);
+    assert_eq!(bench.writer.shared.counters.damaged(), 0);
+    drop(held);
+}
+
+#[test]
+fn a_request_that_no_segment_can_hold_is_refused_for_good() {
+    let mut bench = Bench::new(small());
+    let limit = small().bytes;
+    let largest = limit as usize - 64;
+    let answers = bench.append_all(&[vec![1; largest + 1], b"small".to_vec()]);
+    let refused = answers[0].as_ref().expect_err("it is too large");
+    let length = limit + 1 - 32;
+    assert_eq!(*refused, LogError::TooLarge { length, limit });
+    assert!(answers[1].is_ok(), "others of its group are taken");
+    let mut bench = Bench::new(small());
+    let _ = bench.append(&vec![1; largest]).expect("it just fits");
+}
+
+#[test]
 fn a_segment_that_can_not_be_made_is_made_later() {
     let mut bench = Bench::new(small());
     bench.bad.faults().create = true;
@@ -700,7 +770,9 @@ async fn a_writer_that_panics_is_named_and_refuses() {
     let folder = tempfile::tempdir().expect("a folder");
     let opened = Opened::open(folder.path(), small()).expect("it is free");
     let alarm = opened.alarm();
-    let (log, keeper) = opened.start_on(Box::new(Buggy), Vec::new()).expect("it starts");
+    let (log, keeper) = opened
+        .start_on(Box::new(Buggy), Vec::new())
+        .expect("it starts");
     let refused = log.append(Bytes::from_static(b"one"), Arc::new(())).await;
     assert_eq!(refused.expect_err("nobody wrote it"), LogError::Ended);
     drop(log);
