@@ -16,7 +16,7 @@ mod watched;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -25,6 +25,7 @@ use crossbeam_channel::{Receiver, bounded};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
+use crate::alarm::Alarm;
 use crate::assemble::counters::Counters;
 use crate::cli::Failure;
 use crate::cli::failure::note;
@@ -187,7 +188,9 @@ impl Host {
             asks: Vec::new(),
             clock,
         };
-        let broken = Arc::new(AtomicBool::new(false));
+        let alarm = Alarm::default();
+        let mut alarms = vec![alarm.clone(), engine.alarm(), sink.alarm()];
+        alarms.extend(log.as_ref().map(Opened::alarm));
         let sink_counters = sink.counters();
         let patience = sink.patience();
         let mut recovery = log.map(Recovery::new);
@@ -225,9 +228,9 @@ impl Host {
             let thread = std::thread::Builder::new()
                 .name(format!("shard-{shard}"))
                 .spawn({
-                    let alarm = Alarm(broken.clone());
+                    let alarm = alarm.clone();
                     move || {
-                        let _alarm = alarm;
+                        let _watch = alarm.watch();
                         thread.run();
                     }
                 })
@@ -243,11 +246,13 @@ impl Host {
         };
         let reloading = match source {
             Source::Fixed(_) => None,
-            Source::Watched(watched) => Some(reload(&live, *watched, opened).map_err(|error| {
-                Failure::new(format!(
-                    "can't start the threads that reload rules: {error}"
-                ))
-            })?),
+            Source::Watched(watched) => {
+                Some(reload(&live, *watched, opened, alarm).map_err(|error| {
+                    Failure::new(format!(
+                        "can't start the threads that reload rules: {error}"
+                    ))
+                })?)
+            }
         };
         let router = Router::new(queues, Budget::new(config.in_flight));
         let (trigger, shutdown) = Shutdown::new();
@@ -256,7 +261,7 @@ impl Host {
             shards: shown.clone(),
             sink: sink_counters,
             watch,
-            broken,
+            alarms,
             bundles: bundle_counters,
             log: recovery
                 .as_ref()
@@ -415,19 +420,13 @@ pub fn serve(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says that a thread ended by a panic.
-struct Alarm(Arc<AtomicBool>);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.store(true, Relaxed);
-        }
-    }
-}
-
 /// Starts what follows the files, and tells of what was loaded first, and of what it does to traces that are kept already.
-fn reload(live: &Live, watched: Watched, opened: Receiver<()>) -> std::io::Result<Reloading> {
+fn reload(
+    live: &Live,
+    watched: Watched,
+    opened: Receiver<()>,
+    alarm: Alarm,
+) -> std::io::Result<Reloading> {
     live.book.stand(watched.library.statuses());
     let started = Instant::now();
     let kept = live.ring.snapshot();
@@ -454,6 +453,7 @@ fn reload(live: &Live, watched: Watched, opened: Receiver<()>) -> std::io::Resul
         ring: live.ring.clone(),
         book: live.book.clone(),
         clock: live.clock,
+        alarm,
     }
     .start(watched.watch)
 }

@@ -3,6 +3,7 @@
 //! One direction: [`ingest`] → [`otlp`] → [`assemble`] → [`columns`] → [`engine`] → [`signal`] → [`sinks`]. [`pipeline`] puts
 //! them in a row; only [`app`] knows all of them. [`wal`] stands beside them.
 
+pub mod alarm;
 #[cfg(feature = "engine")]
 pub mod api;
 #[cfg(feature = "engine")]

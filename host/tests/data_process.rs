@@ -423,11 +423,18 @@ fn a_second_process_is_told_which_has_the_folder() {
 }
 
 #[test]
-fn a_log_of_a_newer_version_is_refused() {
+fn a_log_of_another_version_is_refused() {
+    for version in [1, 3] {
+        refuses_version(version);
+    }
+}
+
+fn refuses_version(version: u8) {
     let place = Place::new();
     drop(place.start(&NEVER));
     let mut header = [0; 32];
-    header[..10].copy_from_slice(b"BTRCWAL\n\x02\x00");
+    header[..10].copy_from_slice(b"BTRCWAL\n\x00\x00");
+    header[8] = version;
     let crc = crc32fast::hash(&header[..28]);
     header[28..].copy_from_slice(&crc.to_le_bytes());
     let file = place.path("data").join(format!("requests-{:020}.wal", 1));
@@ -435,7 +442,7 @@ fn a_log_of_a_newer_version_is_refused() {
     let (code, said) = refused(&place, &[]);
     assert_eq!(code, Some(2), "{said}");
     let wanted = format!(
-        "{} is of version 2 of the write-ahead log, and this betrace reads version 1",
+        "{} is of version {version} of the write-ahead log, and this betrace reads version 2 only",
         file.display()
     );
     assert!(said.contains(&wanted), "{said}");

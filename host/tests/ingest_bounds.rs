@@ -90,6 +90,28 @@ async fn a_bomb_ends_early() {
 }
 
 #[tokio::test]
+async fn a_request_that_the_log_can_not_hold_is_refused_for_good() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = betrace::wal::Options::new(4 << 10, Duration::from_secs(1), 1);
+    let log = betrace::wal::Opened::open(folder.path(), options).expect("it is free");
+    let (log, _keeper) = log.start(Vec::new()).expect("it starts");
+    let host = Host::start(Setup::default()).await;
+    host.router.keep(log);
+    let large = request(500).encode_to_vec();
+    let answer = call(host.grpc, &[], framed(0, &large)).await;
+    assert_eq!(answer.grpc_status(), Code::InvalidArgument, "{answer:?}");
+    let said = answer.header("grpc-message").to_owned();
+    assert!(said.contains("log-size"), "{said}");
+    let answer = post(host.http, &[PROTOBUF], large).await;
+    assert_eq!(answer.status, 413, "{answer:?}");
+    assert_eq!(answer.header("retry-after"), "");
+    assert_eq!(host.counted(Transport::Http).too_large, 1);
+    let small = request(1).encode_to_vec();
+    assert_eq!(post(host.http, &[PROTOBUF], small).await.status, 200);
+    host.ended().await;
+}
+
+#[tokio::test]
 async fn a_stalled_shard_makes_clients_wait_and_not_memory_grow() {
     let in_flight = 1 << 20;
     let host = Host::start(Setup {

@@ -111,6 +111,7 @@ families! {
     LOG_SYNCS: Counter "betrace_log_syncs_total" [] "Times that a group of requests was synced; requests by this is the size of a group.";
     LOG_SYNC_SECONDS: Counter "betrace_log_sync_seconds_total" [] "What that took.";
     LOG_FAILURES: Counter "betrace_log_failures_total" ["what"] "Times that it could not be written: requests, which are refused then, and decided traces, which are tried again.";
+    LOG_UNCUT: Gauge "betrace_log_uncut_segments" [] "Files of it that hold requests which were refused, as they could neither be synced nor be cut off; that is tried again.";
     LOG_FULL: Counter "betrace_log_full_total" [] "Requests refused as it was at `log-size`.";
     LOG_DECIDED: Counter "betrace_log_decided_traces_total" [] "Traces of which it was written that they are decided.";
     LOG_TRIMMED: Counter "betrace_log_trimmed_segments_total" [] "Segments that went as no trace needed them.";
@@ -448,6 +449,7 @@ fn log(state: &State, text: &mut Exposition) {
     let mut one = |family: &'static Family, of: fn(&LogCounters) -> u64| {
         text.family(family).count(&[], count(of));
     };
+    one(&LOG_UNCUT, LogCounters::uncut);
     one(&LOG_FULL, LogCounters::full);
     one(&LOG_DECIDED, LogCounters::decided);
     one(&LOG_TRIMMED, LogCounters::trimmed);

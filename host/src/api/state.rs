@@ -1,7 +1,7 @@
 //! What the API shows, and the bounds that it keeps.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::listing::Listing;
 use super::work::Turns;
+use crate::alarm::Alarm;
 use crate::assemble::shard::Whereabouts;
 use crate::engine::Engine;
 use crate::ingest::{Counters, IngestView, Shutdown};
@@ -45,8 +46,8 @@ pub struct State {
     pub sink: Arc<SinkCounters>,
     /// None where rules are not watched.
     pub watch: Option<Arc<WatchCounters>>,
-    /// Set when a shard's thread has ended before it should.
-    pub broken: Arc<AtomicBool>,
+    /// Of the host's own threads.
+    pub alarms: Vec<Alarm>,
     /// None where calls that faulted are not kept.
     pub bundles: Option<Arc<BundleCounters>>,
     /// None where there is no write-ahead log.
@@ -150,8 +151,9 @@ impl State {
         found
     }
 
-    pub(super) fn is_alive(&self) -> bool {
-        !self.broken.load(Relaxed)
+    /// One of the host's own threads that ended by a panic.
+    pub(super) fn ended(&self) -> Option<&str> {
+        self.alarms.iter().find_map(Alarm::rung)
     }
 }
 
@@ -190,7 +192,7 @@ pub(super) mod fixture {
             clock: Clock::start(),
             sink: Arc::default(),
             watch: None,
-            broken: Arc::default(),
+            alarms: Vec::new(),
             bundles: None,
             log: None,
             limits: ApiLimits {

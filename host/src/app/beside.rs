@@ -5,7 +5,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -14,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::{Live, address, listen};
+use crate::alarm::Alarm;
 use crate::api::{self, ApiCounters, ApiLimits, Listing, State, Turns};
 use crate::cli::Failure;
 use crate::config::Config;
@@ -48,7 +48,7 @@ pub(super) struct Seen {
     pub(super) shards: Vec<Shown>,
     pub(super) sink: Arc<stream::Counters>,
     pub(super) watch: Option<Arc<WatchCounters>>,
-    pub(super) broken: Arc<AtomicBool>,
+    pub(super) alarms: Vec<Alarm>,
     pub(super) bundles: Option<Arc<crate::replay::bundle::keeper::Counters>>,
     pub(super) log: Option<Arc<crate::wal::counters::Counters>>,
 }
@@ -136,7 +136,7 @@ fn state(
         clock: live.clock,
         sink: seen.sink,
         watch: seen.watch,
-        broken: seen.broken,
+        alarms: seen.alarms,
         bundles: seen.bundles,
         log: seen.log,
         limits: ApiLimits {

@@ -17,6 +17,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use tracing::Span;
 use tracing::field::Empty;
 
+use crate::alarm::Alarm;
 use crate::engine::Engine;
 use crate::live::{Book, SaveReport};
 use crate::pipeline::thread::Clock;
@@ -40,6 +41,8 @@ pub(super) struct Reload {
     pub ring: Arc<Ring>,
     pub book: Arc<Book>,
     pub clock: Clock,
+    /// Rung when one of the threads ends by a panic.
+    pub alarm: Alarm,
 }
 
 /// The threads; they end when this is dropped.
@@ -96,12 +99,17 @@ impl Reload {
             threads: Vec::new(),
             watch: Some(watch),
         };
+        let alarm = self.alarm.clone();
         let verdicts = std::thread::Builder::new().name("verdict".to_owned());
-        reloading
-            .threads
-            .push(verdicts.spawn(move || judging.run())?);
+        reloading.threads.push(verdicts.spawn(move || {
+            let _watch = alarm.watch();
+            judging.run();
+        })?);
         let reloads = std::thread::Builder::new().name("reload".to_owned());
-        let thread = reloads.spawn(move || self.run(&desk, &stopped))?;
+        let thread = reloads.spawn(move || {
+            let _watch = self.alarm.watch();
+            self.run(&desk, &stopped);
+        })?;
         reloading.threads.push(thread);
         Ok(reloading)
     }

@@ -5,8 +5,8 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use wasmtime::component::Component;
@@ -209,6 +209,11 @@ impl Rule {
     /// What it did so far, over all workers and all versions that it succeeds.
     pub fn counts(&self) -> Counts {
         self.counters.read()
+    }
+
+    /// What it counts with: other than that of a rule which had its id before, was removed, and came back.
+    pub fn counted_by(&self) -> Weak<Counters> {
+        Arc::downgrade(&self.counters)
     }
 
     /// Its latest fault.

@@ -14,6 +14,7 @@ use super::code::cache::Cache;
 use super::code::{CodeSettings, Compiler, OptimiserCounts};
 use super::deadline::Clock;
 use super::limits::{self, EngineLimits, LimitsError};
+use crate::alarm::Alarm;
 
 /// The release of wasmtime that rules run on. What it says and traps on may change with it.
 pub const WASMTIME: &str = "48.0.8";
@@ -24,6 +25,7 @@ pub struct Engine {
     compiler: Arc<Compiler>,
     limits: EngineLimits,
     clock: Clock,
+    alarm: Alarm,
     _ticker: Ticker,
 }
 
@@ -62,13 +64,15 @@ impl Engine {
             reason: format!("{error:#}"),
         };
         let wasm = wasmtime::Engine::new(&config).map_err(refused)?;
-        let compiler = Compiler::new(&wasm, config, code).map_err(refused)?;
-        let ticker = Ticker::start(&wasm).map_err(EngineError::Ticker)?;
+        let alarm = Alarm::default();
+        let compiler = Compiler::new(&wasm, config, code, &alarm).map_err(refused)?;
+        let ticker = Ticker::start(&wasm, alarm.clone()).map_err(EngineError::Ticker)?;
         Ok(Self {
             compiler: Arc::new(compiler),
             wasm,
             limits,
             clock: Clock::new(),
+            alarm,
             _ticker: ticker,
         })
     }
@@ -98,6 +102,11 @@ impl Engine {
     /// What was optimised in the background; none where loading waits for the optimiser.
     pub fn optimiser(&self) -> Option<OptimiserCounts> {
         self.compiler.optimiser()
+    }
+
+    /// Rung when a thread of its own ends by a panic.
+    pub fn alarm(&self) -> Alarm {
+        self.alarm.clone()
     }
 
     pub(super) fn clock(&self) -> Clock {
@@ -152,12 +161,13 @@ struct Ticker {
 }
 
 impl Ticker {
-    fn start(engine: &wasmtime::Engine) -> io::Result<Self> {
+    fn start(engine: &wasmtime::Engine, alarm: Alarm) -> io::Result<Self> {
         let (stop, stopped) = bounded::<()>(0);
         let engine = engine.weak();
         let thread = std::thread::Builder::new()
             .name("epoch".into())
             .spawn(move || {
+                let _watch = alarm.watch();
                 while stopped.recv_timeout(limits::TICK) == Err(RecvTimeoutError::Timeout) {
                     let Some(engine) = engine.upgrade() else {
                         return;

@@ -42,6 +42,8 @@ pub enum Refusal {
     QueueFull,
     #[error(transparent)]
     Unlogged(LogError),
+    #[error(transparent)]
+    NeverLogged(LogError),
     #[error("the body did not arrive within {} ms: try again", .0.as_millis())]
     Timeout(Duration),
     #[error("the host is shutting down: try again")]
@@ -57,7 +59,8 @@ impl Refusal {
             Self::Malformed(_)
             | Self::Corrupt { .. }
             | Self::TooLarge { .. }
-            | Self::NeverFits { .. } => Code::InvalidArgument,
+            | Self::NeverFits { .. }
+            | Self::NeverLogged(_) => Code::InvalidArgument,
 
             Self::Encoding(_) | Self::ContentType(_) => Code::Unimplemented,
             Self::InFlight { .. } | Self::QueueFull | Self::Unlogged(_) | Self::Closed => {
@@ -72,7 +75,9 @@ impl Refusal {
     pub fn http_status(&self) -> StatusCode {
         match self {
             Self::Malformed(_) | Self::Corrupt { .. } | Self::Aborted(_) => StatusCode::BAD_REQUEST,
-            Self::TooLarge { .. } | Self::NeverFits { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::NeverFits { .. } | Self::NeverLogged(_) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Self::Encoding(_) | Self::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InFlight { .. } | Self::QueueFull => StatusCode::TOO_MANY_REQUESTS,
             // 408 would be the word for a timeout, but OTLP clients drop what they get it for.
@@ -95,7 +100,9 @@ impl Refusal {
     pub(super) fn count(&self, counters: &Counters) {
         let counter = match self {
             Self::Malformed(_) | Self::Corrupt { .. } => &counters.malformed,
-            Self::TooLarge { .. } | Self::NeverFits { .. } => &counters.too_large,
+            Self::TooLarge { .. } | Self::NeverFits { .. } | Self::NeverLogged(_) => {
+                &counters.too_large
+            }
             Self::Encoding(_) | Self::ContentType(_) => &counters.unsupported,
             Self::InFlight { .. } | Self::QueueFull => &counters.overload,
             Self::Unlogged(_) => &counters.unlogged,
@@ -109,7 +116,12 @@ impl Refusal {
 
 impl From<LogError> for Refusal {
     fn from(error: LogError) -> Self {
-        Self::Unlogged(error)
+        match error {
+            LogError::TooLarge { .. } => Self::NeverLogged(error),
+            LogError::Write { .. } | LogError::Full { .. } | LogError::Ended => {
+                Self::Unlogged(error)
+            }
+        }
     }
 }
 
@@ -118,6 +130,34 @@ impl From<Full> for Refusal {
         match full.ever {
             true => Self::NeverFits { limit: full.limit },
             false => Self::InFlight { limit: full.limit },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_log_can_never_hold_is_not_tried_again_and_all_else_is() {
+        let never = Refusal::from(LogError::TooLarge {
+            length: 9,
+            limit: 8,
+        });
+        assert_eq!(never.code(), Code::InvalidArgument);
+        assert_eq!(never.http_status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(!never.is_retryable());
+        assert!(never.to_string().contains("raise `log-size`"), "{never}");
+        let reason = "full".to_owned();
+        for error in [
+            LogError::Write { reason },
+            LogError::Full { limit: 8 },
+            LogError::Ended,
+        ] {
+            let later = Refusal::from(error);
+            assert_eq!(later.code(), Code::Unavailable);
+            assert_eq!(later.http_status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert!(later.is_retryable(), "{later}");
         }
     }
 }

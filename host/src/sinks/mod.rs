@@ -23,6 +23,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 
+use crate::alarm::Alarm;
 use crate::signal::Emission;
 use crate::wal::{Decisions, Judged};
 use backlog::Backlog;
@@ -70,6 +71,7 @@ pub struct Sink {
     other: Option<Arc<Sink>>,
     /// Where nothing is lost: until when.
     patience: Option<Arc<Patience>>,
+    alarm: Alarm,
 }
 
 /// Where batches go.
@@ -154,20 +156,22 @@ fn start_with(
     let (writes, stream_counters) = (backlog.clone(), counters.clone());
     let patience = decisions.is_some().then(Arc::<Patience>::default);
     let waits = patience.clone();
+    let alarm = Alarm::default();
+    let watched = alarm.clone();
     let thread = std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
+            let _watch = watched.watch();
+            let open = Open(&writes);
             let (Some(decisions), Some(patience)) = (decisions, waits) else {
                 let written = write(stream, &incoming, &writes);
-                writes.open();
+                drop(open);
                 for unwritten in incoming.try_iter() {
                     stream_counters.lose(unwritten.signals());
                 }
                 return written;
             };
-            let written = kept::write(stream, &incoming, &writes, decisions, &patience);
-            writes.open();
-            written
+            kept::write(stream, &incoming, &writes, decisions, &patience)
         })
         .map_err(|source| SinkError::Thread { source })?;
     Ok((
@@ -178,6 +182,7 @@ fn start_with(
             recent: None,
             other: None,
             patience,
+            alarm,
         },
         Writer { thread, counters },
     ))
@@ -194,6 +199,7 @@ pub fn view(queue: usize) -> (Sink, Receiver<Vec<Emission>>) {
         recent: None,
         other: None,
         patience: None,
+        alarm: Alarm::default(),
     };
     (sink, incoming)
 }
@@ -261,6 +267,11 @@ impl Sink {
         self.patience.clone()
     }
 
+    /// Rung when the thread of its writer ends by a panic.
+    pub fn alarm(&self) -> Alarm {
+        self.alarm.clone()
+    }
+
     /// A sink that sends everything to `other`, too. Its counters stay its own.
     pub fn and(self, other: Sink) -> Sink {
         Sink {
@@ -301,6 +312,15 @@ impl Piece {
             Piece::Signals(signals) => signals.len(),
             Piece::Judged(_) => 0,
         }
+    }
+}
+
+/// Keeps nobody waiting when the writer has ended, however it did.
+struct Open<'a>(&'a Backlog);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open();
     }
 }
 

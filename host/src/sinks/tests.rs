@@ -246,6 +246,33 @@ fn a_writer_that_is_gone_keeps_nobody_waiting() {
     assert_eq!(counters.queued_bytes(), 0);
 }
 
+#[test]
+fn a_writer_that_panics_is_named_and_keeps_nobody_waiting() {
+    let stream = Stream::new("buggy", Format::Json, Box::new(Buggy));
+    let (sink, writer) = start(stream, 1).unwrap();
+    let alarm = sink.alarm();
+    assert_eq!(alarm.rung(), None);
+    let one = emission(0, &[]);
+    for _ in 0..3 {
+        sink.send(vec![one.clone(); PIECE_BYTES / one.bytes() + 1]);
+    }
+    drop(sink);
+    writer.finish().unwrap_err();
+    assert_eq!(alarm.rung(), Some("signals"));
+}
+
+struct Buggy;
+
+impl Write for Buggy {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        panic!("a bug");
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 struct Closed;
 
 impl Write for Closed {

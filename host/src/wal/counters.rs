@@ -36,6 +36,8 @@ counters! {
     failures,
     /// Requests refused as the log was at its bound.
     full,
+    /// Gauge: files with requests that were refused, which the disk would not have cut off.
+    uncut,
     /// Ids of decided traces written.
     decided,
     /// Times that decided traces could not be written.

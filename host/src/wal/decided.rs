@@ -15,9 +15,7 @@ use super::Shared;
 use super::counters::add;
 use super::disk::{Disk, Medium, write_all};
 use super::folder::Folder;
-use super::format::{
-    DECIDED_BYTES, Kind, RECORD_HEADER, SEGMENT_HEADER, record_header, segment_header,
-};
+use super::format::{DECIDED_BYTES, Kind, RECORD_HEADER, SEGMENT_HEADER, Stamp};
 use super::segment::Hold;
 
 /// One file of decided traces, about: a quarter of a million.
@@ -75,7 +73,7 @@ pub(super) struct Sealed {
 }
 
 struct Current {
-    number: u64,
+    stamp: Stamp,
     file: Box<dyn Medium>,
     length: u64,
     traces: u64,
@@ -206,7 +204,9 @@ impl Decisions {
         }
         let time = self.shared.clock.now();
         let crc = crc32fast::hash(&body);
-        let header = record_header(Kind::Decided, current.number, time, body.len() as u32, crc);
+        let header = current
+            .stamp
+            .record_header(current.length, time, body.len() as u32, crc);
         let slices = &mut [IoSlice::new(&header), IoSlice::new(&body)];
         if let Err(error) = write_all(&mut *current.file, slices) {
             if current.file.cut(current.length).is_err() {
@@ -224,8 +224,8 @@ impl Decisions {
     fn begin(&mut self) -> io::Result<Current> {
         let number = self.next;
         let path = self.folder.file(Kind::Decided, number);
-        let header = segment_header(Kind::Decided, number);
-        let made = self.disk.create(&path, None, &header);
+        let stamp = Stamp::draw(Kind::Decided, number, false);
+        let made = self.disk.create(&path, None, &stamp.segment_header());
         let file = made
             .and_then(|file| self.folder.sync().map(|()| file))
             .inspect_err(|_| {
@@ -233,7 +233,7 @@ impl Decisions {
             })?;
         self.next += 1;
         Ok(Current {
-            number,
+            stamp,
             file,
             length: SEGMENT_HEADER as u64,
             traces: 0,
@@ -244,7 +244,7 @@ impl Decisions {
     fn seal(&mut self) {
         if let Some(current) = self.current.take() {
             self.sealed.push_back(Sealed {
-                number: current.number,
+                number: current.stamp.number,
                 bytes: current.length,
                 traces: current.traces,
                 last: current.last,

@@ -1,12 +1,16 @@
 //! The bytes of a segment: a header, then records. Pure; what was read is never trusted.
 //!
 //! ```text
-//! segment   "BTRCWAL\n" | version u16 | kind u8 | 0 x5 | number u64 | 0 u32 | crc of these 28 bytes
-//! record    "BTR\x01" | kind u8 | 0 x3 | segment u32 | length u32 | time u64 | crc of the body | crc of these 28 bytes | body
+//! segment   "BTRCWAL\n" | version u16 | kind u8 | reused u8 | salt u64 | number u64 | crc of these 28 bytes
+//! record    "BTR\x02" | length u32 | salt u64 | time u64 | crc of the body | crc of the place and of these 28 bytes | body
+//! place     number u64 | offset u64 | kind u8
 //! ```
-//! Numbers are little-endian. A record names its segment (the low half of its number), so that a file can be used again: what
-//! stood in it before belongs to another segment. Its header has a checksum of its own, so that damage to a body doesn't hide
-//! the records behind it.
+//! Numbers are little-endian. A file's salt is drawn when it is begun, and nobody who sends requests knows it; a record has it,
+//! and its checksum is of the place that it was written to. So no bytes of a request are a record, not even those of a copy of
+//! one, and nothing is that a file held before it was used again. A record's header has a checksum of its own, so that damage
+//! to a body doesn't hide the records behind it.
+
+use std::hash::{BuildHasher, RandomState};
 
 use memchr::memmem;
 
@@ -14,10 +18,11 @@ use memchr::memmem;
 const MAGIC: [u8; 8] = *b"BTRCWAL\n";
 
 /// What a record begins with.
-const MARK: [u8; 4] = *b"BTR\x01";
+const MARK: [u8; 4] = *b"BTR\x02";
 
-/// The version that is written, and the only one that is read.
-pub(super) const VERSION: u16 = 1;
+/// The version that is written, and the only one that is read. Records of version 1 have no salt: they can't be told from
+/// bytes that somebody sent.
+pub(super) const VERSION: u16 = 2;
 
 /// Bytes of a segment's header.
 pub(super) const SEGMENT_HEADER: usize = 32;
@@ -55,66 +60,167 @@ pub(super) enum HeaderError {
     Damaged,
 }
 
-/// The header of a segment.
-pub(super) fn segment_header(kind: Kind, number: u64) -> [u8; SEGMENT_HEADER] {
-    let mut header = [0; SEGMENT_HEADER];
-    header[..8].copy_from_slice(&MAGIC);
-    header[8..10].copy_from_slice(&VERSION.to_le_bytes());
-    header[10] = kind.byte();
-    header[16..24].copy_from_slice(&number.to_le_bytes());
-    let crc = crc32fast::hash(&header[..28]);
-    header[28..].copy_from_slice(&crc.to_le_bytes());
-    header
+/// What the records of one segment are known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) kind: Kind,
+    pub(super) number: u64,
+    pub(super) salt: u64,
+    /// The file was another segment's before: what stands behind the last record may be of that.
+    pub(super) is_reused: bool,
 }
 
-/// Whether `bytes` begin with the header of this segment.
-pub(super) fn check_segment(bytes: &[u8], kind: Kind, number: u64) -> Result<(), HeaderError> {
-    let header = bytes
-        .first_chunk::<SEGMENT_HEADER>()
-        .ok_or(HeaderError::Damaged)?;
-    if header[..8] != MAGIC {
-        return Err(HeaderError::Damaged);
+impl Stamp {
+    /// That of a segment that is begun.
+    pub(super) fn draw(kind: Kind, number: u64, is_reused: bool) -> Stamp {
+        Stamp {
+            kind,
+            number,
+            // Keyed by the operating system's randomness.
+            salt: RandomState::new().hash_one(number),
+            is_reused,
+        }
     }
-    let version = u16::from_le_bytes([header[8], header[9]]);
-    if version == VERSION {
-        let is_ours = *header == segment_header(kind, number);
-        return is_ours.then_some(()).ok_or(HeaderError::Damaged);
+
+    /// That which these bytes of a segment's file begin with.
+    pub(super) fn read(bytes: &[u8], kind: Kind, number: u64) -> Result<Stamp, HeaderError> {
+        let header = bytes
+            .first_chunk::<SEGMENT_HEADER>()
+            .ok_or(HeaderError::Damaged)?;
+        let crc = crc32fast::hash(&header[..28]);
+        if header[..8] != MAGIC || header[28..] != crc.to_le_bytes() {
+            return Err(HeaderError::Damaged);
+        }
+        // Whatever else another version changes, its header's checksum stands where ours does, so damage is told from age.
+        let version = u16::from_le_bytes([header[8], header[9]]);
+        if version != VERSION {
+            return Err(HeaderError::Version(version));
+        }
+        let stamp = Stamp {
+            kind,
+            number,
+            salt: long(header, 12),
+            is_reused: header[11] != 0,
+        };
+        let is_ours = *header == stamp.segment_header();
+        is_ours.then_some(stamp).ok_or(HeaderError::Damaged)
     }
-    // Whatever else another version changes, its header's checksum stands where ours does, so damage is told from age.
-    let crc = crc32fast::hash(&header[..28]);
-    if header[28..] == crc.to_le_bytes() {
-        Err(HeaderError::Version(version))
-    } else {
-        Err(HeaderError::Damaged)
+
+    /// That of a segment whose header is damaged: what its records say of themselves, as long as they agree. None where they
+    /// don't, as then some were forged.
+    pub(super) fn guess(bytes: &[u8], kind: Kind, number: u64) -> Option<Stamp> {
+        let mut guessed: Option<Stamp> = None;
+        let mut passed = SEGMENT_HEADER;
+        for at in memmem::find_iter(bytes, &MARK) {
+            let header = bytes.get(at..).and_then(<[u8]>::first_chunk);
+            let Some(header) = header.filter(|_| at >= passed) else {
+                continue;
+            };
+            let stamp = Stamp {
+                kind,
+                number,
+                salt: long(header, 8),
+                is_reused: true,
+            };
+            let Look::Whole { body, .. } = stamp.look(bytes, at) else {
+                continue;
+            };
+            passed = at + RECORD_HEADER + body.len();
+            if guessed.is_some_and(|other| other != stamp) {
+                return None;
+            }
+            guessed = Some(stamp);
+        }
+        guessed
+    }
+
+    /// The header of the segment.
+    pub(super) fn segment_header(&self) -> [u8; SEGMENT_HEADER] {
+        let mut header = [0; SEGMENT_HEADER];
+        header[..8].copy_from_slice(&MAGIC);
+        header[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        header[10] = self.kind.byte();
+        header[11] = u8::from(self.is_reused);
+        header[12..20].copy_from_slice(&self.salt.to_le_bytes());
+        header[20..28].copy_from_slice(&self.number.to_le_bytes());
+        let crc = crc32fast::hash(&header[..28]);
+        header[28..].copy_from_slice(&crc.to_le_bytes());
+        header
+    }
+
+    /// The header of a record that stands at this offset, for a body of so many bytes with this checksum.
+    pub(super) fn record_header(
+        &self,
+        offset: u64,
+        time: u64,
+        length: u32,
+        crc: u32,
+    ) -> [u8; RECORD_HEADER] {
+        let mut header = [0; RECORD_HEADER];
+        header[..4].copy_from_slice(&MARK);
+        header[4..8].copy_from_slice(&length.to_le_bytes());
+        header[8..16].copy_from_slice(&self.salt.to_le_bytes());
+        header[16..24].copy_from_slice(&time.to_le_bytes());
+        header[24..28].copy_from_slice(&crc.to_le_bytes());
+        let own = self.checksum(offset, &header);
+        header[28..].copy_from_slice(&own.to_le_bytes());
+        header
+    }
+
+    fn checksum(&self, offset: u64, header: &[u8; RECORD_HEADER]) -> u32 {
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&self.number.to_le_bytes());
+        crc.update(&offset.to_le_bytes());
+        crc.update(&[self.kind.byte()]);
+        crc.update(&header[..28]);
+        crc.finalize()
+    }
+
+    /// The record that begins here.
+    fn look<'a>(&self, bytes: &'a [u8], at: usize) -> Look<'a> {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let Some((header, behind)) = rest.split_first_chunk::<RECORD_HEADER>() else {
+            return Look::Nothing;
+        };
+        let is_header = header[..4] == MARK
+            && long(header, 8) == self.salt
+            && short(header, 28) == self.checksum(at as u64, header);
+        if !is_header {
+            return Look::Nothing;
+        }
+        let length = short(header, 4) as usize;
+        let next = at.saturating_add(RECORD_HEADER).saturating_add(length);
+        match behind.get(..length) {
+            Some(body) if crc32fast::hash(body) == short(header, 24) => Look::Whole {
+                time: long(header, 16),
+                body,
+            },
+            _ => Look::Broken { next },
+        }
+    }
+
+    /// Whether a record of this segment was begun here, be it whole or not.
+    fn was_begun(&self, bytes: &[u8], at: usize) -> bool {
+        let begun = bytes.get(at..).unwrap_or_default();
+        begun.starts_with(&MARK) && begun.get(8..16) == Some(&self.salt.to_le_bytes())
     }
 }
 
-/// A record's header, for a body of so many bytes with this checksum.
-pub(super) fn record_header(
-    kind: Kind,
-    segment: u64,
-    time: u64,
-    length: u32,
-    crc: u32,
-) -> [u8; RECORD_HEADER] {
-    let mut header = [0; RECORD_HEADER];
-    header[..4].copy_from_slice(&MARK);
-    header[4] = kind.byte();
-    header[8..12].copy_from_slice(&(segment as u32).to_le_bytes());
-    header[12..16].copy_from_slice(&length.to_le_bytes());
-    header[16..24].copy_from_slice(&time.to_le_bytes());
-    header[24..28].copy_from_slice(&crc.to_le_bytes());
-    let own = crc32fast::hash(&header[..28]);
-    header[28..].copy_from_slice(&own.to_le_bytes());
-    header
+fn short(header: &[u8; 32], at: usize) -> u32 {
+    let bytes = header.get(at..).and_then(<[u8]>::first_chunk);
+    bytes.copied().map_or(0, u32::from_le_bytes)
 }
 
-/// Reads a segment. What its own header says is [`check_segment`]'s; records are known by the number.
+fn long(header: &[u8; 32], at: usize) -> u64 {
+    let bytes = header.get(at..).and_then(<[u8]>::first_chunk);
+    bytes.copied().map_or(0, u64::from_le_bytes)
+}
+
+/// Reads a segment.
 #[derive(Clone, Debug)]
 pub(super) struct Records<'a> {
     bytes: &'a [u8],
-    kind: Kind,
-    segment: u64,
+    stamp: Stamp,
     at: usize,
     ended: bool,
 }
@@ -149,59 +255,20 @@ enum Look<'a> {
 
 impl<'a> Records<'a> {
     /// Of the bytes of a whole segment.
-    pub(super) fn new(bytes: &'a [u8], kind: Kind, segment: u64) -> Records<'a> {
+    pub(super) fn new(bytes: &'a [u8], stamp: Stamp) -> Records<'a> {
         Records {
             bytes,
-            kind,
-            segment,
+            stamp,
             at: SEGMENT_HEADER.min(bytes.len()),
             ended: false,
         }
     }
 
-    /// The record that begins here.
-    fn look(&self, at: usize) -> Look<'a> {
-        let rest = self.bytes.get(at..).unwrap_or_default();
-        let Some((header, behind)) = rest.split_first_chunk::<RECORD_HEADER>() else {
-            return Look::Nothing;
-        };
-        let four = |at: usize| {
-            let bytes = header.get(at..at + 4).and_then(<[u8]>::first_chunk);
-            bytes.copied().map_or(0, u32::from_le_bytes)
-        };
-        if !is_header(header) || header[4] != self.kind.byte() || four(8) != self.segment as u32 {
-            return Look::Nothing;
-        }
-        let length = four(12) as usize;
-        let next = at.saturating_add(RECORD_HEADER).saturating_add(length);
-        match behind.get(..length) {
-            Some(body) if crc32fast::hash(body) == four(24) => Look::Whole {
-                time: u64::from(four(16)) | u64::from(four(20)) << 32,
-                body,
-            },
-            _ => Look::Broken { next },
-        }
-    }
-
-    /// Whether what stands from here on is what a file held before it was used again: no record of this segment, but some of
-    /// another.
-    fn is_of_before(&self, at: usize) -> bool {
-        let rest = self.bytes.get(at..).unwrap_or_default();
-        if matches!(self.look(at), Look::Broken { .. }) {
-            return false;
-        }
-        memmem::find_iter(rest, &MARK).any(|found| {
-            let header = rest.get(found..).and_then(<[u8]>::first_chunk);
-            header.is_some_and(is_header)
-        })
-    }
-
     fn is_whole(&self, at: usize) -> bool {
-        matches!(self.look(at), Look::Whole { .. })
+        matches!(self.stamp.look(self.bytes, at), Look::Whole { .. })
     }
 
-    /// Where the next whole record is. A broken one's length is believed first: its body may hold anything, also what looks
-    /// like a record.
+    /// Where the next whole record is. A broken one's length is believed first.
     fn next_whole(&self, look: Look<'a>) -> Option<usize> {
         if let Look::Broken { next } = look
             && self.is_whole(next)
@@ -214,10 +281,6 @@ impl<'a> Records<'a> {
     }
 }
 
-fn is_header(header: &[u8; RECORD_HEADER]) -> bool {
-    header[..4] == MARK && header[28..] == crc32fast::hash(&header[..28]).to_le_bytes()
-}
-
 impl<'a> Iterator for Records<'a> {
     type Item = Found<'a>;
 
@@ -225,7 +288,7 @@ impl<'a> Iterator for Records<'a> {
         if self.ended {
             return None;
         }
-        let look = self.look(self.at);
+        let look = self.stamp.look(self.bytes, self.at);
         if let Look::Whole { time, body } = look {
             self.at += RECORD_HEADER + body.len();
             return Some(Found::Record { time, body });
@@ -241,7 +304,8 @@ impl<'a> Iterator for Records<'a> {
             }
             None => {
                 self.ended = true;
-                let torn = offset < self.bytes.len() && !self.is_of_before(offset);
+                let torn = offset < self.bytes.len()
+                    && (!self.stamp.is_reused || self.stamp.was_begun(self.bytes, offset));
                 Some(Found::End { offset, torn })
             }
         }
@@ -254,24 +318,35 @@ mod tests {
 
     use super::*;
 
-    const NUMBER: u64 = 7;
+    const STAMP: Stamp = Stamp {
+        kind: Kind::Requests,
+        number: 7,
+        salt: 0x1122_3344_5566_7788,
+        is_reused: false,
+    };
 
-    fn record(segment: u64, time: u64, body: &[u8]) -> Vec<u8> {
+    /// A record at the end of `bytes`.
+    fn append(bytes: &mut Vec<u8>, stamp: &Stamp, time: u64, body: &[u8]) {
         let crc = crc32fast::hash(body);
-        let header = record_header(Kind::Requests, segment, time, body.len() as u32, crc);
-        [&header[..], body].concat()
+        let header = stamp.record_header(bytes.len() as u64, time, body.len() as u32, crc);
+        bytes.extend(header);
+        bytes.extend(body);
     }
 
-    fn segment(bodies: &[Vec<u8>]) -> Vec<u8> {
-        let mut bytes = segment_header(Kind::Requests, NUMBER).to_vec();
+    fn segment_of(stamp: &Stamp, bodies: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = stamp.segment_header().to_vec();
         for (time, body) in (0..).zip(bodies) {
-            bytes.extend(record(NUMBER, time, body));
+            append(&mut bytes, stamp, time, body);
         }
         bytes
     }
 
+    fn segment(bodies: &[Vec<u8>]) -> Vec<u8> {
+        segment_of(&STAMP, bodies)
+    }
+
     fn read(bytes: &[u8]) -> Vec<Found<'_>> {
-        Records::new(bytes, Kind::Requests, NUMBER).collect()
+        Records::new(bytes, STAMP).collect()
     }
 
     fn bodies(found: &[Found<'_>]) -> Vec<(u64, Vec<u8>)> {
@@ -288,52 +363,118 @@ mod tests {
 
     #[test]
     fn a_header_says_what_it_is_of() {
-        let bytes = segment_header(Kind::Requests, NUMBER);
-        assert_eq!(check_segment(&bytes, Kind::Requests, NUMBER), Ok(()));
+        let bytes = STAMP.segment_header();
+        let read = |bytes: &[u8]| Stamp::read(bytes, Kind::Requests, STAMP.number);
+        assert_eq!(read(&bytes), Ok(STAMP));
+        let reused = Stamp {
+            is_reused: true,
+            ..STAMP
+        };
+        assert_eq!(read(&reused.segment_header()), Ok(reused));
         let damaged = Err(HeaderError::Damaged);
-        assert_eq!(check_segment(&bytes, Kind::Requests, 8), damaged);
-        assert_eq!(check_segment(&bytes, Kind::Decided, NUMBER), damaged);
-        assert_eq!(check_segment(&bytes[..31], Kind::Requests, NUMBER), damaged);
-        let mut newer = bytes;
-        newer[8] = 2;
-        assert_eq!(check_segment(&newer, Kind::Requests, NUMBER), damaged);
-        let crc = crc32fast::hash(&newer[..28]);
-        newer[28..].copy_from_slice(&crc.to_le_bytes());
-        let version = Err(HeaderError::Version(2));
-        assert_eq!(check_segment(&newer, Kind::Requests, NUMBER), version);
+        assert_eq!(Stamp::read(&bytes, Kind::Requests, 8), damaged);
+        assert_eq!(Stamp::read(&bytes, Kind::Decided, STAMP.number), damaged);
+        assert_eq!(read(&bytes[..31]), damaged);
+        for version in [1, 3] {
+            let mut other = bytes;
+            other[8] = version;
+            assert_eq!(read(&other), damaged);
+            let crc = crc32fast::hash(&other[..28]);
+            other[28..].copy_from_slice(&crc.to_le_bytes());
+            let of_version = Err(HeaderError::Version(u16::from(version)));
+            assert_eq!(read(&other), of_version);
+        }
     }
 
-    /// What is on disks must be readable for ever: these bytes must not change while the version is 1.
     #[test]
-    fn version_1_is_these_bytes() {
+    fn no_two_segments_have_the_same_salt() {
+        let draw = || Stamp::draw(Kind::Requests, 1, false).salt;
+        assert_ne!(draw(), draw());
+    }
+
+    /// What is on disks must be readable for ever: these bytes must not change while the version is 2.
+    #[test]
+    fn version_2_is_these_bytes() {
         let bytes = segment(&[b"abc".to_vec()]);
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let (header, record) = hex.split_at(2 * SEGMENT_HEADER);
-        insta::assert_snapshot!(header, @"4254524357414c0a0100010000000000070000000000000000000000f740d160");
-        insta::assert_snapshot!(record, @"425452010100000007000000030000000000000000000000c241243515d555ee616263");
+        insta::assert_snapshot!(header, @"4254524357414c0a0200010088776655443322110700000000000000162ed211");
+        insta::assert_snapshot!(record, @"425452020300000088776655443322110000000000000000c241243591825a06616263");
     }
 
     #[test]
     fn what_a_file_held_before_is_not_read() {
-        let mut bytes = segment(&[b"new".to_vec()]);
-        let end = bytes.len();
-        bytes.extend(record(NUMBER - 1, 0, b"old"));
-        bytes.extend(record(NUMBER - 1, 0, b"older"));
-        let found = read(&bytes);
-        assert_eq!(bodies(&found), [(0, b"new".to_vec())]);
-        let clean = Found::End {
-            offset: end,
-            torn: false,
+        let stamp = Stamp {
+            is_reused: true,
+            ..STAMP
         };
-        assert_eq!(found.last(), Some(&clean));
+        let mut bytes = segment_of(&stamp, &[b"new".to_vec()]);
+        let end = bytes.len();
+        for number in [STAMP.number, STAMP.number - 1] {
+            let before = Stamp {
+                number,
+                salt: 9,
+                ..STAMP
+            };
+            append(&mut bytes, &before, 0, b"old");
+        }
+        let found: Vec<Found<'_>> = Records::new(&bytes, stamp).collect();
+        assert_eq!(bodies(&found), [(0, b"new".to_vec())]);
+        let end_of = |torn| Found::End { offset: end, torn };
+        assert_eq!(found.last(), Some(&end_of(false)));
+        // A record that was begun over it is told, and what it held before is not read behind it.
+        let torn = segment_of(&stamp, &[b"new".to_vec(), vec![7; 30]]);
+        bytes[..torn.len() - 10].copy_from_slice(&torn[..torn.len() - 10]);
+        let found: Vec<Found<'_>> = Records::new(&bytes, stamp).collect();
+        assert_eq!(bodies(&found), [(0, b"new".to_vec())]);
+        assert_eq!(found.last(), Some(&end_of(true)));
+    }
+
+    /// Somebody may send what a log holds, as who collects its files for a report.
+    #[test]
+    fn a_copy_of_a_record_inside_a_request_is_no_record() {
+        let mut bytes = segment(&[b"first".to_vec()]);
+        let copy = bytes[SEGMENT_HEADER..].to_vec();
+        let outer = bytes.len();
+        let body = [b"attribute ", &copy[..], &bytes[..], b"x"].concat();
+        append(&mut bytes, &STAMP, 1, &body);
+        append(&mut bytes, &STAMP, 2, b"after");
+        let left = [(0, b"first".to_vec()), (2, b"after".to_vec())];
+        // Whether its header is damaged, so that what is in it is looked through, or its body.
+        for damaged in [outer, outer + 5, outer + RECORD_HEADER + body.len() - 1] {
+            let mut bytes = bytes.clone();
+            bytes[damaged] ^= 1;
+            assert_eq!(bodies(&read(&bytes)), left, "damaged at {damaged}");
+        }
+    }
+
+    /// Whoever knows how a log is made, and even where in it a request will stand, does not know the salt.
+    #[test]
+    fn a_forged_record_inside_a_request_is_no_record() {
+        let mut bytes = segment(&[]);
+        let outer = bytes.len();
+        let forger = Stamp { salt: 0, ..STAMP };
+        let mut forged = vec![0; outer + RECORD_HEADER];
+        append(&mut forged, &forger, 9, b"forged");
+        append(&mut bytes, &STAMP, 0, &forged[outer + RECORD_HEADER..]);
+        append(&mut bytes, &STAMP, 1, b"after");
+        bytes[outer] ^= 1;
+        assert_eq!(bodies(&read(&bytes)), [(1, b"after".to_vec())]);
+        // Where the segment's header is damaged as well, nobody knows which of the two is right.
+        assert_eq!(Stamp::guess(&bytes, Kind::Requests, STAMP.number), None);
     }
 
     #[test]
-    fn a_record_inside_a_damaged_body_is_not_taken_for_one() {
-        let body = [record(NUMBER, 9, b"forged"), b"x".to_vec()].concat();
-        let mut bytes = segment(&[body.clone(), b"after".to_vec()]);
-        bytes[SEGMENT_HEADER + RECORD_HEADER + body.len() - 1] ^= 1;
-        assert_eq!(bodies(&read(&bytes)), [(1, b"after".to_vec())]);
+    fn without_its_header_a_segment_is_known_by_its_records() {
+        let bytes = segment(&[vec![1; 40], vec![2; 40]]);
+        let guess = |bytes: &[u8]| Stamp::guess(bytes, Kind::Requests, STAMP.number);
+        let guessed = guess(&bytes).expect("they agree");
+        assert_eq!(guessed.salt, STAMP.salt);
+        let mut first_damaged = bytes.clone();
+        first_damaged[SEGMENT_HEADER] ^= 1;
+        assert_eq!(guess(&first_damaged), Some(guessed));
+        assert_eq!(guess(&bytes[..SEGMENT_HEADER]), None);
+        assert_eq!(Stamp::guess(&bytes, Kind::Requests, 8), None);
     }
 
     proptest! {

@@ -34,6 +34,7 @@ use bytes::Bytes;
 use crossbeam_channel::Sender;
 use tokio::sync::oneshot;
 
+use crate::alarm::Alarm;
 use counters::Counters;
 pub use decided::{Decision, Decisions, Judged};
 pub use recover::Opened;
@@ -97,8 +98,8 @@ pub enum OpenError {
         source: std::io::Error,
     },
     #[error(
-        "{} is of version {version} of the write-ahead log, and this betrace reads version {}: start the betrace that wrote \
-         it, let it end what is open, and then this one with another folder",
+        "{} is of version {version} of the write-ahead log, and this betrace reads version {} only: start the betrace that \
+         wrote it, let it end what is open, and then this one with another folder",
         path.display(),
         format::VERSION
     )]
@@ -118,13 +119,18 @@ pub enum OpenError {
     Thread { source: std::io::Error },
 }
 
-/// A request was not logged. All of these may be over when it is sent again.
+/// A request was not logged. All of these may be over when it is sent again, but that it is too large.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
     #[error("the write-ahead log can't be written: {reason}: try again later")]
     Write { reason: String },
     #[error("the write-ahead log is at its bound of {limit} bytes: try again later")]
     Full { limit: u64 },
+    #[error(
+        "the request takes {length} bytes in the write-ahead log, which can hold {limit}: send smaller batches, or raise \
+         `log-size`"
+    )]
+    TooLarge { length: u64, limit: u64 },
     #[error("the write-ahead log has ended: try again")]
     Ended,
 }
@@ -151,6 +157,7 @@ struct Shared {
     options: Options,
     clock: Clock,
     counters: Arc<Counters>,
+    alarm: Alarm,
     /// Traces that hold a segment below this number are to be judged as they are.
     evict_below: AtomicU64,
     /// The oldest segment of requests that may be read at the next start: older ones are gone, and durably so.

@@ -20,12 +20,11 @@ use super::counters::{Counters, add};
 use super::decided::{Decision, Decisions, Sealed as SealedDecided};
 use super::disk::{Disk, Files};
 use super::folder::{Entry, Folder};
-use super::format::{
-    DECIDED_BYTES, Found, HeaderError, Kind, Records, SEGMENT_HEADER, check_segment,
-};
+use super::format::{DECIDED_BYTES, Found, HeaderError, Kind, Records, SEGMENT_HEADER, Stamp};
 use super::segment::{Logged, Segment};
 use super::writer::{Current, Entry as Incoming, MOST_SEGMENTS, Sealed, Writer};
 use super::{Clock, Keeper, Log, OpenError, Options, Pressure, Shared};
+use crate::alarm::Alarm;
 
 /// A log that was found, and is this process' from now on.
 pub struct Opened {
@@ -43,7 +42,14 @@ struct Old {
     logged: Logged,
     segment: Arc<Segment>,
     /// Where it ends, if it can be written on.
-    end: Option<u64>,
+    end: Option<End>,
+}
+
+/// Where a segment can be written on.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    offset: u64,
+    stamp: Stamp,
 }
 
 /// A decision from before the start.
@@ -108,6 +114,7 @@ impl Opened {
             options,
             clock: Clock::default(),
             counters: Arc::default(),
+            alarm: Alarm::default(),
             evict_below: AtomicU64::new(0),
             oldest: AtomicU64::new(0),
             newest: AtomicU64::new(0),
@@ -143,6 +150,11 @@ impl Opened {
 
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.shared.counters)
+    }
+
+    /// Rung when the thread that writes it ends by a panic.
+    pub fn alarm(&self) -> Alarm {
+        self.shared.alarm.clone()
     }
 
     pub fn pressure(&self) -> Pressure {
@@ -216,11 +228,23 @@ impl Opened {
 
     /// Starts to write. `wakes`, one for each shard, wake it to look at the [`Pressure`].
     pub fn start(self, wakes: Vec<Sender<()>>) -> Result<(Log, Keeper), OpenError> {
+        self.start_on(Box::new(Files), wakes)
+    }
+
+    pub(super) fn start_on(
+        self,
+        disk: Box<dyn Disk>,
+        wakes: Vec<Sender<()>>,
+    ) -> Result<(Log, Keeper), OpenError> {
         let (entries, incoming) = unbounded();
-        let writer = self.writer(incoming, wakes, Box::new(Files));
+        let alarm = self.alarm();
+        let writer = self.writer(incoming, wakes, disk);
         let thread = std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || writer.run())
+            .spawn(move || {
+                let _watch = alarm.watch();
+                writer.run();
+            })
             .map_err(|source| OpenError::Thread { source })?;
         Ok((Log { entries }, Keeper { thread }))
     }
@@ -249,6 +273,7 @@ impl Opened {
             incoming,
             sealed: sealed.collect(),
             current,
+            uncut: Vec::new(),
             spares: Vec::new(),
             next,
             wakes,
@@ -266,7 +291,8 @@ impl Opened {
             last: 0,
             requests: self.shared.newest.load(Relaxed),
         };
-        for found in Records::new(&bytes, Kind::Decided, entry.number) {
+        let stamp = self.stamp(entry, Kind::Decided, &bytes).0;
+        for found in stamp.iter().flat_map(|&stamp| Records::new(&bytes, stamp)) {
             let Found::Record { time, body } = found else {
                 self.tell(entry, found, bytes.len());
                 continue;
@@ -299,22 +325,14 @@ impl Opened {
         &self,
         old: &Old,
         take: &mut impl FnMut(&Record<'_>),
-    ) -> Result<Option<u64>, OpenError> {
+    ) -> Result<Option<End>, OpenError> {
         let entry = &old.entry;
         let bytes = Bytes::from(read(entry)?);
-        if bytes.len() < SEGMENT_HEADER {
-            // Nothing was acknowledged in it: the crash came while it was made.
+        let (Some(stamp), mut is_well) = self.stamp(entry, Kind::Requests, &bytes) else {
             return Ok(None);
-        }
-        let mut is_well = true;
-        if check_segment(&bytes, Kind::Requests, entry.number).is_err() {
-            is_well = false;
-            let file = entry.path.display();
-            tracing::error!(%file, offset = 0, "the header of a segment of the write-ahead log is damaged: its records are read all the same");
-            damaged(&self.shared.counters, SEGMENT_HEADER);
-        }
+        };
         let mut end = None;
-        for found in Records::new(&bytes, Kind::Requests, entry.number) {
+        for found in Records::new(&bytes, stamp) {
             match found {
                 Found::Record { time, body } => {
                     self.shared.clock.was(time);
@@ -331,11 +349,33 @@ impl Opened {
                 }
                 Found::End { offset, .. } => {
                     self.tell(entry, found, bytes.len());
-                    end = is_well.then_some(offset as u64);
+                    let offset = offset as u64;
+                    end = is_well.then_some(End { offset, stamp });
                 }
             }
         }
         Ok(end)
+    }
+
+    /// What a file's records are known by, if anything, and whether its header says so.
+    fn stamp(&self, entry: &Entry, kind: Kind, bytes: &[u8]) -> (Option<Stamp>, bool) {
+        if bytes.len() < SEGMENT_HEADER {
+            // Nothing was acknowledged in it: the crash came while it was made.
+            return (None, false);
+        }
+        if let Ok(stamp) = Stamp::read(bytes, kind, entry.number) {
+            return (Some(stamp), true);
+        }
+        let file = entry.path.display();
+        let guessed = Stamp::guess(bytes, kind, entry.number);
+        if guessed.is_some() {
+            tracing::error!(%file, offset = 0, "the header of a segment of the write-ahead log is damaged: its records are read all the same");
+            damaged(&self.shared.counters, SEGMENT_HEADER);
+        } else {
+            tracing::error!(%file, offset = 0, length = bytes.len(), "the header of a segment of the write-ahead log is damaged, and no record in it can be told from what was sent: all of it is lost");
+            damaged(&self.shared.counters, bytes.len());
+        }
+        (guessed, false)
     }
 
     fn tell(&self, entry: &Entry, found: Found<'_>, bytes: usize) {
@@ -368,13 +408,14 @@ impl Old {
 
     /// Cuts what is behind its end, and goes on there.
     fn reopen(&self, disk: &mut dyn Disk) -> Option<Current> {
-        let length = self.end?;
+        let End { offset, stamp } = self.end?;
         Some(Current {
             segment: Arc::clone(&self.segment),
             // Where that fails the next segment does as well.
-            file: disk.reopen(&self.entry.path, length).ok()?,
-            length,
-            bytes: length,
+            file: disk.reopen(&self.entry.path, offset).ok()?,
+            stamp,
+            length: offset,
+            bytes: offset,
         })
     }
 }
@@ -410,7 +451,7 @@ fn check_version(entry: &Entry, kind: Kind) -> Result<(), OpenError> {
     file.take(SEGMENT_HEADER as u64)
         .read_to_end(&mut header)
         .map_err(failed)?;
-    match check_segment(&header, kind, entry.number) {
+    match Stamp::read(&header, kind, entry.number) {
         Err(HeaderError::Version(version)) => Err(OpenError::Version {
             path: path(),
             version,

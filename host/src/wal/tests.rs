@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::decided::{Decision, Decisions, Judged};
 use super::disk::{Disk, Files, Medium};
-use super::format::{Kind, SEGMENT_HEADER};
+use super::format::{Kind, SEGMENT_HEADER, Stamp};
 use super::recover::Opened;
 use super::segment::{Hold, Logged};
 use super::writer::{Entry, MOST_SEGMENTS, Writer};
@@ -306,6 +306,76 @@ fn after_a_failed_sync_a_file_is_not_trusted() {
     assert_eq!(after.segment(), 2);
     let (_, replayed, _) = bench.again(small());
     assert_eq!(bodies(&replayed), [b"before".to_vec(), b"after".to_vec()]);
+}
+
+#[test]
+fn what_was_refused_and_could_not_be_cut_is_cut_later() {
+    for fault in [
+        Faults {
+            sync: true,
+            cut: true,
+            ..Faults::default()
+        },
+        // One record of two is whole.
+        Faults {
+            room: Some(110),
+            cut: true,
+            ..Faults::default()
+        },
+    ] {
+        let mut bench = Bench::new(small());
+        let _ = bench.append(b"before").expect("there is room");
+        *bench.bad.faults() = fault;
+        for answer in bench.append_all(&[vec![1; 50], vec![2; 50]]) {
+            let error = answer.expect_err("it is not durable");
+            assert!(matches!(error, LogError::Write { .. }), "{error}");
+        }
+        bench.bad.faults().room = None;
+        bench.bad.faults().sync = false;
+        let after = bench.append(b"after").expect("it works again");
+        assert_eq!(after.segment(), 2, "the file is not trusted");
+        let counters = bench.writer.shared.counters.clone();
+        assert_eq!((counters.uncut(), counters.failures()), (1, 1));
+        bench.bad.faults().cut = false;
+        bench.writer.tidy();
+        assert_eq!(counters.uncut(), 0);
+        let (bench, replayed, _) = bench.again(small());
+        assert_eq!(bodies(&replayed), [b"before".to_vec(), b"after".to_vec()]);
+        assert_eq!(bench.writer.shared.counters.damaged(), 0);
+    }
+}
+
+/// While one trace holds the oldest segment, those behind it can't go: there must be no more for each try.
+#[test]
+fn a_disk_that_is_broken_for_long_does_not_use_up_the_segments() {
+    let mut bench = Bench::new(small());
+    let held = bench.append(&[1; 900]).expect("there is room");
+    for fault in 0..2 * MOST_SEGMENTS {
+        bench.bad.faults().sync = true;
+        bench.bad.faults().cut = fault % 2 == 0;
+        bench.append(b"refused").expect_err("it is not synced");
+    }
+    *bench.bad.faults() = Faults::default();
+    let after = bench.append(b"after").expect("it works again");
+    assert!(after.segment() < 4, "{}", after.segment());
+    let (bench, replayed, _) = bench.again(small());
+    assert_eq!(bodies(&replayed), [vec![1; 900], b"after".to_vec()]);
+    assert_eq!(bench.writer.shared.counters.damaged(), 0);
+    drop(held);
+}
+
+#[test]
+fn a_request_that_no_segment_can_hold_is_refused_for_good() {
+    let mut bench = Bench::new(small());
+    let limit = small().bytes;
+    let largest = limit as usize - 64;
+    let answers = bench.append_all(&[vec![1; largest + 1], b"small".to_vec()]);
+    let refused = answers[0].as_ref().expect_err("it is too large");
+    let length = limit + 1 - 32;
+    assert_eq!(*refused, LogError::TooLarge { length, limit });
+    assert!(answers[1].is_ok(), "others of its group are taken");
+    let mut bench = Bench::new(small());
+    let _ = bench.append(&vec![1; largest]).expect("it just fits");
 }
 
 #[test]
@@ -639,8 +709,13 @@ fn a_file_that_was_used_before_ends_where_its_segment_does() {
 }
 
 #[test]
-fn a_newer_version_is_refused_before_anything_is_changed() {
-    for kind in [Kind::Requests, Kind::Decided] {
+fn another_version_is_refused_before_anything_is_changed() {
+    for (kind, version) in [
+        (Kind::Requests, 1),
+        (Kind::Requests, 9),
+        (Kind::Decided, 1),
+        (Kind::Decided, 9),
+    ] {
         let folder = tempfile::tempdir().expect("a folder");
         let prefix = if kind == Kind::Requests {
             "requests"
@@ -648,16 +723,18 @@ fn a_newer_version_is_refused_before_anything_is_changed() {
             "decided"
         };
         let path = folder.path().join(format!("{prefix}-{:020}.wal", 1));
-        let mut header = super::format::segment_header(kind, 1);
-        header[8] = 9;
+        let mut header = Stamp::draw(kind, 1, false).segment_header();
+        header[8] = version;
         let crc = crc32fast::hash(&header[..28]);
         header[28..].copy_from_slice(&crc.to_le_bytes());
         fs::write(&path, header).expect("a file");
-        let refused = Opened::open(folder.path(), small()).expect_err("it is newer");
+        let refused = Opened::open(folder.path(), small()).expect_err("it is another");
+        let file = path.to_str().expect("UTF-8");
         assert!(
-            matches!(refused, OpenError::Version { version: 9, .. }),
+            matches!(refused, OpenError::Version { version: of, .. } if of == u16::from(version)),
             "{refused}"
         );
+        assert!(refused.to_string().contains(file), "{refused}");
         assert_eq!(fs::read(&path).expect("a file"), header);
     }
 }
@@ -673,6 +750,34 @@ fn a_file_whose_making_was_cut_short_is_nothing() {
         assert_eq!(bench.writer.shared.counters.damaged(), 0);
         assert_eq!(bench.append(b"first").expect("there is room").segment(), 6);
     }
+}
+
+/// A disk whose code is at fault.
+struct Buggy;
+
+impl Disk for Buggy {
+    fn create(&mut self, _: &Path, _: Option<&Path>, _: &[u8]) -> io::Result<Box<dyn Medium>> {
+        panic!("a bug");
+    }
+
+    fn reopen(&mut self, _: &Path, _: u64) -> io::Result<Box<dyn Medium>> {
+        panic!("a bug");
+    }
+}
+
+#[tokio::test]
+async fn a_writer_that_panics_is_named_and_refuses() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let opened = Opened::open(folder.path(), small()).expect("it is free");
+    let alarm = opened.alarm();
+    let (log, keeper) = opened
+        .start_on(Box::new(Buggy), Vec::new())
+        .expect("it starts");
+    let refused = log.append(Bytes::from_static(b"one"), Arc::new(())).await;
+    assert_eq!(refused.expect_err("nobody wrote it"), LogError::Ended);
+    drop(log);
+    assert!(!keeper.finish());
+    assert_eq!(alarm.rung(), Some("log"));
 }
 
 #[derive(Clone, Debug)]

@@ -5,7 +5,8 @@
 //!                           `-> a segment that is full is sealed; sealed ones go, oldest first, once nobody holds them
 //! ```
 //! What could not be written or synced is cut off again and refused; the next group is a new try. After a failed sync nobody
-//! knows what the disk has, so that file is not written to again.
+//! knows what the disk has, so that file is not written to again. Where it can't be cut either, that is tried until it can:
+//! what is left in it was refused, and must not come back as if it had been taken.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -23,7 +24,7 @@ use tokio::sync::oneshot;
 use super::counters::add;
 use super::disk::{Disk, Medium, write_all};
 use super::folder::Folder;
-use super::format::{Kind, RECORD_HEADER, SEGMENT_HEADER, record_header, segment_header};
+use super::format::{Kind, RECORD_HEADER, SEGMENT_HEADER, Stamp};
 use super::segment::{Logged, Segment};
 use super::{LogError, Shared};
 
@@ -49,6 +50,13 @@ pub(super) struct Entry {
     pub(super) _charge: Arc<dyn Any + Send + Sync>,
 }
 
+impl Entry {
+    /// Of its bytes, as a record has it; none where no record can.
+    fn length(&self) -> Option<u32> {
+        u32::try_from(self.bytes.len()).ok()
+    }
+}
+
 /// A segment that nothing is added to any more.
 pub(super) struct Sealed {
     pub(super) segment: Arc<Segment>,
@@ -60,10 +68,18 @@ pub(super) struct Sealed {
 pub(super) struct Current {
     pub(super) segment: Arc<Segment>,
     pub(super) file: Box<dyn Medium>,
+    pub(super) stamp: Stamp,
     /// Bytes that are durable; nothing is behind them between groups.
     pub(super) length: u64,
     /// Of the file, which may have been longer when it was another segment's.
     pub(super) bytes: u64,
+}
+
+/// A sealed segment with requests behind its end that were refused.
+pub(super) struct Uncut {
+    number: u64,
+    file: Box<dyn Medium>,
+    length: u64,
 }
 
 pub(super) struct Writer {
@@ -74,6 +90,7 @@ pub(super) struct Writer {
     /// Oldest first.
     pub(super) sealed: VecDeque<Sealed>,
     pub(super) current: Option<Current>,
+    pub(super) uncut: Vec<Uncut>,
     pub(super) spares: Vec<(PathBuf, u64)>,
     /// The number of the next segment.
     pub(super) next: u64,
@@ -130,6 +147,10 @@ impl Writer {
             }
             let length = (RECORD_HEADER + entry.bytes.len()) as u64;
             let limit = self.shared.options.bytes;
+            if length + SEGMENT_HEADER as u64 > limit || entry.length().is_none() {
+                let _ = entry.answer.send(Err(LogError::TooLarge { length, limit }));
+                continue;
+            }
             if self.is_full(bytes, length) {
                 self.flush(std::mem::take(&mut run));
                 bytes = 0;
@@ -149,6 +170,7 @@ impl Writer {
     /// Lets go what nobody needs, and asks shards to let go of more where the log is nearly at its bound.
     pub(super) fn tidy(&mut self) {
         self.trim();
+        self.cut();
         self.press();
         self.show();
     }
@@ -198,13 +220,15 @@ impl Writer {
             }
             None => self.begin()?,
         };
-        let number = current.segment.number;
         let time = self.shared.clock.now();
+        let mut offset = current.length;
         let headers: Vec<[u8; RECORD_HEADER]> = run
             .iter()
             .map(|entry| {
-                let length = u32::try_from(entry.bytes.len()).unwrap_or(u32::MAX);
-                record_header(Kind::Requests, number, time, length, entry.crc)
+                let length = entry.length().unwrap_or_default();
+                let at = offset;
+                offset += (RECORD_HEADER + entry.bytes.len()) as u64;
+                current.stamp.record_header(at, time, length, entry.crc)
             })
             .collect();
         let mut slices: Vec<IoSlice<'_>> = headers
@@ -218,15 +242,13 @@ impl Writer {
                 current.bytes = current.length;
                 self.current = Some(current);
             } else {
-                self.retire(current);
+                self.give_up(current, bytes as u64);
             }
             return Err(error);
         }
         let started = Instant::now();
         if let Err(error) = current.file.sync() {
-            // Of no use but to whoever reads it: what can't be cut is a request that was refused.
-            let _ = current.file.cut(current.length);
-            self.retire(current);
+            self.give_up(current, bytes as u64);
             return Err(error);
         }
         let counters = &self.shared.counters;
@@ -248,14 +270,14 @@ impl Writer {
     fn begin(&mut self) -> io::Result<Current> {
         let number = self.next;
         let path = self.folder.file(Kind::Requests, number);
-        let header = segment_header(Kind::Requests, number);
         let spare = self.spares.pop();
+        let stamp = Stamp::draw(Kind::Requests, number, spare.is_some());
         let made = self
             .disk
             .create(
                 &path,
                 spare.as_ref().map(|(path, _)| path.as_path()),
-                &header,
+                &stamp.segment_header(),
             )
             .and_then(|file| self.folder.sync().map(|()| file));
         let file = match made {
@@ -274,6 +296,7 @@ impl Writer {
         Ok(Current {
             segment: Segment::new(number),
             file,
+            stamp,
             length,
             bytes: spare.map_or(0, |(_, bytes)| bytes).max(length),
         })
@@ -311,6 +334,52 @@ impl Writer {
             }
             self.retire(current);
         }
+    }
+
+    /// Leaves a segment behind whose last requests, of so many bytes, were refused.
+    fn give_up(&mut self, mut current: Current, refused: u64) {
+        let number = current.segment.number;
+        if current.length == SEGMENT_HEADER as u64 {
+            // Nothing in it was acknowledged. It is as if it had never been, or a disk that is broken for long would bring the
+            // log to as many segments as there can be.
+            let path = self.folder.file(Kind::Requests, number);
+            if fs::remove_file(path).is_ok() {
+                self.next = number;
+                return;
+            }
+        }
+        current.bytes = current.bytes.max(current.length + refused);
+        self.uncut.push(Uncut {
+            number,
+            file: current.file,
+            length: current.length,
+        });
+        self.sealed.push_back(Sealed {
+            segment: current.segment,
+            bytes: current.bytes,
+        });
+        self.cut();
+    }
+
+    /// Cuts off what was refused, and durably so, where that could not be done until now.
+    fn cut(&mut self) {
+        let sealed = &mut self.sealed;
+        self.uncut.retain_mut(|uncut| {
+            // Where it was trimmed there is nothing left to cut.
+            let Ok(at) = sealed.binary_search_by_key(&uncut.number, |s| s.segment.number) else {
+                return false;
+            };
+            let cut = uncut.file.cut(uncut.length);
+            if cut.and_then(|()| uncut.file.sync()).is_err() {
+                return true;
+            }
+            if let Some(sealed) = sealed.get_mut(at) {
+                sealed.bytes = uncut.length;
+            }
+            false
+        });
+        let left = self.uncut.len() as u64;
+        self.shared.counters.uncut.store(left, Relaxed);
     }
 
     fn retire(&mut self, current: Current) {

@@ -23,6 +23,7 @@ use self::cache::Cache;
 use self::optimiser::Optimiser;
 use super::bindings::BatchRulePre;
 use super::instance::State;
+use crate::alarm::Alarm;
 
 pub use self::optimiser::Counts as OptimiserCounts;
 
@@ -63,6 +64,7 @@ impl Compiler {
         wasm: &wasmtime::Engine,
         mut config: Config,
         settings: CodeSettings,
+        alarm: &Alarm,
     ) -> wasmtime::Result<Self> {
         let key = key(wasm);
         let mut compiler = Self {
@@ -80,7 +82,7 @@ impl Compiler {
                 .cranelift_opt_level(OptLevel::None)
                 .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
             compiler.quick = Some(wasmtime::Engine::new(&config)?);
-            compiler.optimiser = Some(Optimiser::start());
+            compiler.optimiser = Some(Optimiser::start(alarm.clone()));
         }
         Ok(compiler)
     }

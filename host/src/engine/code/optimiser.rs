@@ -1,5 +1,7 @@
-//! The thread that optimises rules in the background, one after the other, while everything else goes first.
+//! The thread that optimises rules in the background, one after the other, while everything else goes first. A rule that makes
+//! the optimiser panic stays on the code that it has, and no other does.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
@@ -7,6 +9,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::{Code, Compiled, Compiler};
+use crate::alarm::Alarm;
 use crate::engine::instance;
 use crate::priority::give_way;
 
@@ -46,7 +49,7 @@ struct Job {
 
 impl Optimiser {
     /// The thread starts with the first rule, and ends with the engine.
-    pub(super) fn start() -> Self {
+    pub(super) fn start(alarm: Alarm) -> Self {
         let (queue, jobs) = unbounded();
         let counters = Arc::new(Counters::default());
         let optimiser = Self {
@@ -56,7 +59,11 @@ impl Optimiser {
         // Without the thread rules stay on the code that they have. Nobody waits for it when the engine goes: a compilation can't
         // be stopped.
         let thread = std::thread::Builder::new().name("optimise".to_owned());
-        if let Err(error) = thread.spawn(move || run(&jobs, &counters)) {
+        let work = move || {
+            let _watch = alarm.watch();
+            run(&jobs, &counters, Job::run);
+        };
+        if let Err(error) = thread.spawn(work) {
             tracing::warn!(%error, "no thread to optimise rules with: they run on code that is not optimised");
         }
         optimiser
@@ -107,10 +114,18 @@ impl Counters {
     }
 }
 
-fn run(jobs: &Receiver<Job>, counters: &Counters) {
+/// Does one job after the other, whatever becomes of each.
+fn run<J>(jobs: &Receiver<J>, counters: &Counters, work: impl Fn(J, &Counters)) {
     give_way();
     for job in jobs {
-        job.run(counters);
+        // What it worked on goes with it; counters are atomics.
+        let done = catch_unwind(AssertUnwindSafe(|| work(job, counters)));
+        if done.is_err() {
+            counters.failed.fetch_add(1, Relaxed);
+            tracing::error!(
+                "the optimiser panicked on a rule, which runs on the code that it has: this is a bug in betrace, please report it"
+            );
+        }
         counters.one_less();
     }
 }
@@ -146,5 +161,38 @@ impl Job {
                 );
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_costs_one_rule_its_optimised_code_and_no_other() {
+        let (queue, jobs) = unbounded();
+        let counters = Arc::new(Counters::default());
+        let working = std::thread::spawn({
+            let counters = Arc::clone(&counters);
+            move || {
+                run(&jobs, &counters, |is_bad: bool, counters| {
+                    assert!(!is_bad, "a bug of the optimiser");
+                    counters.optimised.fetch_add(1, Relaxed);
+                });
+            }
+        });
+        let optimiser = Optimiser {
+            queue: unbounded().0,
+            counters: Arc::clone(&counters),
+        };
+        for is_bad in [true, false] {
+            *counters.waiting() += 1;
+            queue.send(is_bad).expect("it works");
+        }
+        optimiser.wait();
+        let counts = optimiser.counts();
+        assert_eq!((counts.failed, counts.optimised, counts.waiting), (1, 1, 0));
+        drop(queue);
+        working.join().expect("it ended by itself");
     }
 }
