@@ -11,6 +11,7 @@ use std::sync::Arc;
 use betrace::columns::batch::{Column, Columns, tag};
 use betrace::columns::projection::{Intrinsic, Source};
 use betrace::engine::{Engine, EngineLimits, Rule, RuleSet, Worker};
+use betrace_benches::figures;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use guests::{Describe, On, Reads, Span, columns, engine_with, load, span};
@@ -18,8 +19,37 @@ use guests::{Describe, On, Reads, Span, columns, engine_with, load, span};
 const TRACES: usize = 512;
 const SPANS: usize = 10;
 
+/// Runs of each, of which the fastest counts in the table of goals.
+const RUNS: usize = 2_000;
+
 fn main() {
     divan::main();
+    if figures::are_wanted() {
+        report();
+    }
+}
+
+/// A compiled rule over long traces, and the same in Rust.
+fn report() {
+    let engine = engine_with(EngineLimits::for_workers(1));
+    let set = RuleSet::new(1, vec![compiled(&engine)]);
+    let (columns, traces) = columns(&set, &long_traces());
+    let mut worker = Worker::new(engine);
+    let mut findings = Vec::new();
+    let rule = figures::fastest(RUNS, || {
+        findings.clear();
+        worker.evaluate(&set, &columns, &traces, &mut findings);
+    });
+    let name = set.projection.constants.symbol(b"shop.step_7");
+    let name = name.expect("the rule has it");
+    let mut found = Vec::new();
+    let rust = figures::fastest(RUNS, || {
+        found.clear();
+        in_rust(&set, &columns, traces.len(), name, &mut found);
+    });
+    let spans = (LONG_TRACES * LONG_SPANS) as f64;
+    figures::report("rule-ns", rule.as_nanos() as f64 / spans);
+    figures::report("rule-by-rust", rule.as_secs_f64() / rust.as_secs_f64());
 }
 
 /// Every rule is a candidate of every trace, and finds something in one of a hundred.

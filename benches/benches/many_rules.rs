@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use betrace::engine::code::cache::Cache;
 use betrace::engine::{CodeSettings, Engine, EngineLimits, Rule, RuleSet, Worker};
 use betrace::rules::{compile, dsl, sources};
+use betrace_benches::figures;
 use guests::{Span, columns, span};
 
 const RULES: usize = 10_000;
@@ -95,6 +96,13 @@ fn start(folder: &Path, workers: usize, is_first: bool) {
     let set = RuleSet::new(1, loaded.rules);
     let took = started.elapsed();
     let cache = engine.cache().expect("it has one");
+    if !is_first {
+        let figure = match workers {
+            1 => "many-rules-start-s",
+            _ => "many-rules-start-16-s",
+        };
+        figures::report(figure, took.as_secs_f64());
+    }
     println!(
         "start, {}: {:.2} s until all are in force, {} of them optimised; {:.0} MiB, {} mappings more",
         if is_first {
@@ -128,9 +136,12 @@ fn start(folder: &Path, workers: usize, is_first: bool) {
     }
     faultless(&set);
     let warm: usize = all.iter().map(Worker::warm_instances).sum();
+    let mib = (rss_kib() - rss) as f64 / 1024.0;
+    if workers == 1 {
+        figures::report("many-rules-mib", mib);
+    }
     println!(
-        "  called by {workers} workers: {warm} warm instances; {:.0} MiB, {} mappings more than before the start",
-        (rss_kib() - rss) as f64 / 1024.0,
+        "  called by {workers} workers: {warm} warm instances; {mib:.0} MiB, {} mappings more than before the start",
         self::maps() - maps,
     );
 }
@@ -158,8 +169,9 @@ fn evaluation(rules: usize, rounds: usize) {
         let mut worker = Worker::new(engine.clone());
         let figures = BATCHES.map(|spans| measure(&set, &mut worker, spans, names, rounds));
         println!("{what:52} {:>10.0} {:>10.0}", figures[0], figures[1]);
+        figures[0]
     };
-    line("10 rules alone", &all[..10], 10);
+    let alone = line("10 rules alone", &all[..10], 10);
     for some in [100, 1_000, 10_000]
         .into_iter()
         .filter(|some| *some <= rules)
@@ -170,11 +182,14 @@ fn evaluation(rules: usize, rounds: usize) {
             some,
         );
     }
-    line(
+    let beside = line(
         &format!("{rules} rules, the same 10 in every trace"),
         &all,
         10,
     );
+    if rules == RULES {
+        figures::report("many-rules", beside / alone);
+    }
     line(&format!("{rules} rules, any ten of 100 a trace"), &all, 100);
 }
 

@@ -3,6 +3,7 @@
 mod clients;
 mod counts;
 mod fuzz;
+mod goals;
 mod machine;
 mod peers;
 mod run;
@@ -17,7 +18,7 @@ cargo xtask demo [ARGS]   build, then run `betrace demo` (ARGS go to it: --for 1
 cargo xtask test          install what the tests need, then run all of them
 cargo xtask check         formatting, lints and docs, without a test
 cargo xtask clients       install the OpenTelemetry clients that the tests drive, and nothing else
-cargo xtask bench [ARGS]  run the benches in release (ARGS go to cargo bench: --bench scan)
+cargo xtask bench [ARGS]  run the benches in release (ARGS go to cargo bench: --bench scan), and print a table of goals
 cargo xtask bench --peers  build a Collector, and measure it and BeTrace with the same rules and traces (10 minutes)
 cargo xtask counts [--bless]  count each stage's instructions and compare them with the kept table, or write it anew
 cargo xtask fuzz [TARGET] [SECONDS]  fuzz each target, or one, for a minute or so many seconds
@@ -74,8 +75,16 @@ fn bench(arguments: &[String]) -> Result<(), Failure> {
     if arguments.first().is_some_and(|first| first == "--peers") {
         return peers::bench();
     }
-    run::say(&machine::describe());
+    let machine = machine::describe();
+    run::say(&machine);
+    let figures = run::root().join("target/bench-figures.txt");
+    let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", figures.display()));
+    // Those of an earlier run are of other code.
+    std::fs::write(&figures, "").map_err(failed)?;
     let mut command = cargo(["bench", "--package", "betrace-benches"]);
-    command.args(arguments);
-    run::run(&mut command)
+    command.args(arguments).env(goals::FILE, &figures);
+    run::run(&mut command)?;
+    let figures = std::fs::read_to_string(&figures).map_err(failed)?;
+    run::say(&goals::table(&machine, &figures));
+    Ok(())
 }
