@@ -6,7 +6,7 @@
 use super::batch::{NONE, tag};
 use super::symbols::Symbols;
 use crate::otlp::value::{self, Value};
-use crate::otlp::wire::varint;
+use crate::otlp::wire::{ShortAttribute, varint};
 
 /// Tag and value of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +85,16 @@ pub(super) fn split(message: &[u8]) -> Attribute<'_> {
     Attribute {
         key,
         value: Lazy::Read(value),
+    }
+}
+
+impl<'a> From<ShortAttribute<'a>> for Attribute<'a> {
+    #[inline]
+    fn from(short: ShortAttribute<'a>) -> Attribute<'a> {
+        Attribute {
+            key: short.key,
+            value: Lazy::Plain(short.value, short.message),
+        }
     }
 }
 

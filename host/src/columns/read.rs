@@ -4,7 +4,7 @@
 //! attributes only those that a column reads, as a list of hits: a rule set may read a thousand keys of which a span
 //! has three.
 
-use super::attribute::{self, Cell};
+use super::attribute::{self, Attribute, Cell};
 use super::batch::NONE;
 use super::plan::Plan;
 use super::symbols::Symbols;
@@ -93,7 +93,7 @@ impl Spans {
             let mut fields = fields(rest);
             match fields.next() {
                 Some((9, Wire::Bytes(message))) => {
-                    self.attribute(message, plan, symbols);
+                    self.attribute(attribute::split(message), plan, symbols);
                 }
                 Some((2, Wire::Bytes(bytes))) => id = bytes,
                 Some((4, Wire::Bytes(bytes))) => parent = bytes,
@@ -162,15 +162,14 @@ impl Spans {
     ) -> &'a [u8] {
         while let Some(attribute) = take_attribute(&mut rest) {
             if plan.keys.may_have(attribute.key) {
-                self.attribute(attribute.message, plan, symbols);
+                self.attribute(attribute.into(), plan, symbols);
             }
         }
         rest
     }
 
     #[inline(never)]
-    fn attribute(&mut self, message: &[u8], plan: &Plan, symbols: &mut Symbols) {
-        let attribute = attribute::split(message);
+    fn attribute(&mut self, attribute: Attribute<'_>, plan: &Plan, symbols: &mut Symbols) {
         let Some(key) = plan.keys.find(attribute.key) else {
             return;
         };
