@@ -5,7 +5,7 @@
 //! keep requests of which all others were judged long ago. Assembly alone, and judged traces are not remembered: what grows is
 //! what open traces take.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use betrace::assemble::counters::Counters;
 use betrace::assemble::limits::Limits;
@@ -51,9 +51,12 @@ pub(crate) fn measure() {
     });
     let before = memory::resident();
     let mut seen: Vec<Seen> = Vec::new();
+    let mut spent = Duration::ZERO;
     for tick in 0..END {
         let now = Time::default().after(TICK * tick as u32);
-        for bytes in traffic.tick(tick) {
+        let requests = traffic.tick(tick);
+        let started = Instant::now();
+        for bytes in requests {
             let mut scan = Scan::default();
             let request = Request::scan(bytes, &mut scan).expect("OTLP");
             shard.insert(Parcel::whole(request.into(), scan.spans), now);
@@ -63,6 +66,7 @@ pub(crate) fn measure() {
             traces.drain(..).for_each(|trace| shard.release(trace));
         }
         traces.drain(..).for_each(|trace| shard.release(trace));
+        spent += started.elapsed();
         if tick >= STEADY && tick % TICKS_A_SECOND == 0 {
             let counters = shard.counters();
             let wire = counters.open_spans as f64 * traffic.span_bytes;
@@ -74,7 +78,10 @@ pub(crate) fn measure() {
             seen.push([counted, dead, rest, resident]);
         }
     }
-    print(&shard.counters(), &seen);
+    let counters = shard.counters();
+    print(&counters, &seen);
+    let ns = spent.as_nanos() as f64 / counters.spans as f64;
+    println!("  scan and assembly took {ns:.0} ns a span by the clock");
 }
 
 /// By the bytes on the wire: all that is counted, of it judged spans, of it what is no span, and what the process grew by.

@@ -180,10 +180,23 @@ impl HeldRequests {
         }
     }
 
-    /// Requests with open spans of which more than a fifth is dead, by index. While dead bytes are more than a quarter of
-    /// the others there is one.
-    pub(super) fn half_dead(&self) -> Vec<bool> {
-        let is = |held: &Held| held.open_spans > 0 && held.dead * 5 > held.spans + held.rest;
+    /// The requests with open spans of which most is dead, by index: as many as it takes to free `enough` bytes, and none of which
+    /// less than a tenth is dead. While dead bytes are more than a ninth of the others there is one.
+    pub(super) fn deadest(&self, enough: u64) -> Vec<bool> {
+        // By tenths that are dead.
+        let mut dead = [0; 11];
+        for held in self.slots.iter().flatten() {
+            if let Some(dead) = dead.get_mut(held.tenths_dead()) {
+                *dead += held.dead;
+            }
+        }
+        let mut freed = 0;
+        let least = (1..dead.len()).rev().find(|&tenths| {
+            freed += dead.get(tenths).copied().unwrap_or_default();
+            freed >= enough
+        });
+        let least = least.unwrap_or(1);
+        let is = |held: &Held| held.tenths_dead() >= least;
         self.slots
             .iter()
             .map(|slot| slot.as_ref().is_some_and(is))
@@ -257,6 +270,17 @@ impl HeldRequests {
             self.totals.share -= held.spans + held.rest;
             self.free.push(index);
         }
+    }
+}
+
+impl Held {
+    /// How many tenths of it are dead; none where that keeps nothing in memory.
+    fn tenths_dead(&self) -> usize {
+        if self.open_spans == 0 {
+            return 0;
+        }
+        // Never more than its spans are.
+        (self.dead * 10 / (self.spans + self.rest).max(1)) as usize
     }
 }
 

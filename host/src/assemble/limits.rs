@@ -86,7 +86,7 @@ pub struct Limits {
     pub batch_spans: u32,
     /// Or this many bytes.
     pub batch_bytes: u64,
-    /// Dead bytes in half-used requests are tolerated up to this, and three tenths of the live ones.
+    /// Dead bytes in half-used requests are tolerated up to this, and 15 % of the live ones.
     pub dead_bytes: u64,
 }
 

@@ -35,6 +35,10 @@ use crate::time::Time;
 /// How many expired verdicts one call forgets at most, so that a clock that jumps stalls nobody.
 const FORGET_AT_ONCE: u32 = 1024;
 
+/// Percent of the others that dead bytes may come to: references and traces themselves take a tenth of the bytes of spans, and
+/// all together should stay within 1.3 times these.
+const TOLERATED_DEAD_PERCENT: u64 = 15;
+
 /// What ends the input, and so completes every open trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DrainMode {
@@ -292,15 +296,17 @@ impl Shard {
         self.keep_within_memory();
     }
 
-    /// Compacts if dead bytes are more than `tolerated` and three tenths of the others. At a quarter there would be
-    /// something to copy, so this can't happen twice in a row.
+    /// Compacts if dead bytes are more than `tolerated` and 15 % of the others. At a ninth there would be something to
+    /// copy, so this can't happen twice in a row.
     fn compact_above(&mut self, tolerated: u64) -> bool {
         let totals = self.requests.totals();
         let others = totals.open + totals.out + totals.rest;
-        let wanted = totals.dead > tolerated.saturating_add(others * 3 / 10);
+        let most = tolerated.saturating_add(others * TOLERATED_DEAD_PERCENT / 100);
+        let wanted = totals.dead > most;
         if wanted {
+            let enough = totals.dead - most / 2;
             self.counters.compactions += 1;
-            self.counters.compacted_spans += compact(&mut self.traces, &mut self.requests);
+            self.counters.compacted_spans += compact(&mut self.traces, &mut self.requests, enough);
         }
         wanted
     }

@@ -210,8 +210,8 @@ pub const SETTINGS: &[Setting] = &[
             most: TIB,
         },
         "8MiB",
-        "bytes of judged spans that each worker lets lie in requests of which other spans are still open, beside three \
-         tenths of the live ones; past it the live ones are copied out",
+        "bytes of judged spans that each worker lets lie in requests of which other spans are still open, beside 15 % \
+         of the live ones; past it the live ones are copied out",
     ),
     setting(
         Group::Servers,
