@@ -238,6 +238,7 @@ fn kept(number: u64) -> Kept {
         missing_parents: 0,
         dropped: false,
         root: 0,
+        through: 0,
     };
     let one = Arc::new(Kept {
         id: trace.id,

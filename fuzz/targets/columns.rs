@@ -78,6 +78,7 @@ fn project(projection: &Projection, request: Request, scan: &Scan) -> Columns {
                 missing_parents: 0,
                 dropped: false,
                 root: 0,
+                through: 0,
             }),
         }
     }

@@ -376,7 +376,13 @@ pub fn serve(config: &Config) -> Result<(), Failure> {
         None => sinks::open(&target, Format::Json, config.signal_queue),
         Some(log) => {
             let decisions = log.decisions();
-            sinks::open_kept(&target, Format::Json, config.signal_queue, decisions)
+            sinks::open_kept(
+                &target,
+                Format::Json,
+                config.signal_queue,
+                config.signal_ids,
+                decisions,
+            )
         }
     };
     let (sink, writer) = opened.map_err(|error| Failure::of(&error))?;

@@ -381,6 +381,43 @@ fn a_trace_that_was_decided_before_the_start_is_not_opened_again() {
     assert_eq!(place.signals(), written);
 }
 
+/// What comes of a trace that was forgotten for want of room is a trace of its own, also after a crash.
+#[test]
+fn what_came_after_a_trace_was_forgotten_is_judged_by_the_next_start() {
+    for (remembered, others) in [("0", 0), ("1", 1)] {
+        let place = Place::new();
+        let bound = ["--workers", "1", "--decided-traces", remembered];
+        let quick = [&bound[..], &["--settle", "1ms", "--idle", "10ms"]].concat();
+        let serve = place.start(&quick);
+        let mut client = Client::connect(&serve.http);
+        for trace in 1..=1 + others {
+            assert!(client.is_taken(&request(trace, "first", 10)));
+            wait_for(&serve, "betrace_log_decided_traces_total", |decided| {
+                decided == trace as f64
+            });
+        }
+        drop(serve);
+        let judged = place.signals();
+        assert_eq!(judged.len() as u64, 2 * (1 + others));
+
+        let serve = place.start(&[&bound[..], &NEVER[..]].concat());
+        let replayed = "betrace_log_replayed_total{what=\"spans\"}";
+        assert_eq!(metric(&serve, replayed), 0.0, "all is judged");
+        assert!(Client::connect(&serve.http).is_taken(&request(1, "second", 10)));
+        wait_for(&serve, "betrace_open_traces", |open| open == 1.0);
+        drop(serve);
+
+        let serve = place.start(&quick);
+        assert_eq!(metric(&serve, replayed), 1.0, "it was acknowledged");
+        wait_for(&serve, "betrace_log_decided_traces_total", |decided| {
+            decided == 1.0
+        });
+        drop(serve);
+        let serve = place.start(&quick);
+        assert_eq!(metric(&serve, replayed), 0.0, "it is judged");
+    }
+}
+
 #[test]
 fn signals_that_are_there_are_not_written_again_and_a_torn_one_is() {
     let place = Place::new();
@@ -530,6 +567,52 @@ fn near_its_bound_the_oldest_traces_are_judged_early() {
     let signals = place.signals();
     let traces: HashSet<&String> = signals.iter().map(|(_, trace)| trace).collect();
     assert_eq!((traces.len(), signals.len()), (400, 800));
+}
+
+/// Others that came since are judged as they complete; only what came while it was open has to stay, until that is too much.
+#[test]
+fn an_endless_trace_holds_the_log_up_to_its_bound_and_nobody_else() {
+    const BOUND: u64 = 1 << 20;
+    const ENDLESS: u64 = 9_999;
+    const OTHERS: u64 = 300;
+    let place = Place::new();
+    let sized = ["--log-size", "1MiB", "--request-limit", "64KiB"];
+    let endless = ["--settle", "1ms", "--idle", "20m", "--max-age", "30m"];
+    let serve = place.start(&[&sized[..], &endless[..]].concat());
+    let mut client = Client::connect(&serve.http);
+    let started = Instant::now();
+    let mut most = 0;
+    for trace in 1..=OTHERS {
+        for body in [
+            request(ENDLESS, "second", 10),
+            request(trace, "first", 9_000),
+        ] {
+            while !client.is_taken(&body) {
+                assert!(started.elapsed() < PATIENCE);
+            }
+        }
+        let files = place.files("requests");
+        let lengths = files.iter().filter_map(|file| fs::metadata(file).ok());
+        let bytes: u64 = lengths.map(|file| file.len()).sum();
+        assert!(bytes <= BOUND, "{bytes}");
+        most = most.max(bytes);
+    }
+    assert!(most > BOUND / 4 * 3, "it held {most}");
+    wait_for(&serve, "betrace_log_decided_traces_total", |decided| {
+        decided == (OTHERS + 1) as f64
+    });
+    assert_eq!(metric(&serve, "betrace_log_evicted_traces_total"), 1.0);
+    let roots = "betrace_traces_completed_total{reason=\"root\"}";
+    assert_eq!(metric(&serve, roots), OTHERS as f64);
+    assert!(metric(&serve, "betrace_late_spans_total") > 0.0);
+    // Nothing is held any more: all goes but what is written, and what was full last.
+    wait_for(&serve, "betrace_log_segments", |segments| segments <= 2.0);
+    drop(serve);
+    let signals = place.signals();
+    let every = signals.iter().filter(|(rule, _)| rule == "every");
+    let judged: HashSet<&String> = every.map(|(_, trace)| trace).collect();
+    assert_eq!(judged.len() as u64, OTHERS + 1);
+    assert_eq!(signals.len(), signals.iter().collect::<HashSet<_>>().len());
 }
 
 #[cfg(target_os = "linux")]

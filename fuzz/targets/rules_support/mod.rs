@@ -242,6 +242,7 @@ fn batch() -> &'static (One, Vec<Trace>) {
             missing_parents: 0,
             dropped: false,
             root: 0,
+            through: 0,
         });
         let traces = traces.collect();
         (One(request), traces)

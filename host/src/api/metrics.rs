@@ -104,6 +104,7 @@ families! {
     SIGNALS_QUEUED: Gauge "betrace_signals_queued_bytes" [] "What the signals take of memory that wait to be written.";
     SIGNALS_WAITS: Counter "betrace_signals_queue_waits_total" [] "How often a worker waited, as the signals that wait to be written were at their bound.";
     SIGNALS_REPEATED: Counter "betrace_signals_repeated_total" [] "Signals that were not written, as they had been before the host started.";
+    SIGNAL_IDS_FORGOTTEN: Counter "betrace_signal_ids_forgotten_total" [] "Ids of signals that were read back at the start and forgotten, as they were more than `signal-ids`: those signals may be written twice.";
     LOG_BYTES: Gauge "betrace_log_bytes" [] "Bytes of the files of the write-ahead log (all of `betrace_log_` where `data` says that there is one).";
     LOG_SEGMENTS: Gauge "betrace_log_segments" [] "Files of it that hold requests.";
     LOG_REQUESTS: Counter "betrace_log_requests_total" [] "Requests written to it.";
@@ -403,6 +404,8 @@ fn signals(state: &State, text: &mut Exposition) {
     text.family(&SIGNALS_WAITS).count(&[], state.sink.waits());
     text.family(&SIGNALS_REPEATED)
         .count(&[], state.sink.repeated());
+    text.family(&SIGNAL_IDS_FORGOTTEN)
+        .count(&[], state.sink.ids_forgotten());
     log(state, text);
     let recent = state.recent.counts();
     text.family(&RECENT).count(&[], recent.held);

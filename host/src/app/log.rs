@@ -101,7 +101,7 @@ impl Recovery {
                 let mut spans = 0;
                 for (shard, parcel) in parts {
                     spans += parcel.spans.len() as u64;
-                    let past = Past::Spans(parcel, record.logged().hold());
+                    let past = Past::Spans(parcel, record.hold());
                     // A shard that is gone has panicked, which is told; what it does not take stays in the log.
                     let _ = shards.get(shard).map(|told| told.past.send(past));
                 }
@@ -138,7 +138,7 @@ impl Recovery {
     fn tell_decided(&self, router: &Router) {
         let mut decided: Vec<Vec<Remembered>> = self.shards.iter().map(|_| Vec::new()).collect();
         for remembered in self.opened.remembered() {
-            if let Some(of_shard) = decided.get_mut(router.shard(&remembered.decision.id)) {
+            if let Some(of_shard) = decided.get_mut(router.shard(&remembered.id)) {
                 of_shard.push(remembered);
             }
         }

@@ -11,7 +11,7 @@
 
 use std::collections::VecDeque;
 
-use crate::wal::Hold;
+use crate::wal::{Decided, Decision, Hold};
 
 /// Traces by segment. Empty where there is no log.
 #[derive(Debug, Default)]
@@ -23,6 +23,10 @@ pub(super) struct LoggedTraces {
     arriving: Option<u64>,
     /// Of segments that no open trace needs, but traces that were completed last do.
     outgoing: Vec<Hold>,
+    /// The time of the newest request that came; 0 where there is no log.
+    newest: u64,
+    /// Traces that were forgotten for want of room, for the log to know.
+    forgotten: Vec<Decision>,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +39,7 @@ impl LoggedTraces {
     /// A parcel of this segment is inserted from now on.
     pub(super) fn arrive(&mut self, hold: Hold) {
         let number = hold.segment();
+        self.newest = self.newest.max(hold.time());
         self.arriving = Some(number);
         if self.slots.is_empty() {
             self.first = number;
@@ -108,6 +113,32 @@ impl LoggedTraces {
     pub(super) fn oldest(&self) -> Option<u64> {
         let needed = self.slots.iter().position(|slot| slot.traces > 0)?;
         Some(self.first + needed as u64)
+    }
+
+    /// The time of the newest request that came; 0 where there is no log.
+    pub(super) fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    /// A decided trace is not remembered any more: what comes from now on is of another.
+    pub(super) fn forgot(&mut self, id: [u8; 16]) {
+        if self.newest > 0 {
+            self.forgot_at(id, self.newest);
+        }
+    }
+
+    /// As [`forgot`](Self::forgot), of what is logged after this time.
+    pub(super) fn forgot_at(&mut self, id: [u8; 16], through: u64) {
+        self.forgotten.push(Decision {
+            id,
+            what: Decided::Forgotten,
+            through,
+        });
+    }
+
+    /// Traces that were forgotten. They have to be decided before.
+    pub(super) fn take_forgotten(&mut self) -> Vec<Decision> {
+        std::mem::take(&mut self.forgotten)
     }
 
     /// What is not needed any more once all completed traces are decided.

@@ -397,6 +397,7 @@ impl Shard {
             missing_parents: facts.missing_parents,
             dropped: facts.dropped,
             root: facts.root,
+            through: self.logged.newest(),
         })
     }
 
@@ -412,6 +413,7 @@ impl Shard {
             .replace(hash, Place::Open(index), Place::Decided(number));
         if let Some((id, number)) = self.decided.forget_surplus() {
             self.counters.forgotten += 1;
+            self.logged.forgot(id);
             self.forget(&id, number);
         }
     }

@@ -142,4 +142,6 @@ pub struct Trace {
     pub dropped: bool,
     /// Index of the span without a parent, or else of one whose parent is missing; where there are several, the first.
     pub root: u32,
+    /// Where there is a write-ahead log, the time of the newest request that came before it was complete.
+    pub through: u64,
 }

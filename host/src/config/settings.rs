@@ -41,6 +41,17 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         Group::General,
+        "signal-ids",
+        Kind::Count {
+            least: 0,
+            most: 1_000_000_000,
+        },
+        "800000",
+        "ids of signals that a start with `data` reads back out of the file of signals, so that none is written twice: those that \
+         were written last; 40 bytes each",
+    ),
+    setting(
+        Group::General,
         "data",
         Kind::Folder,
         "off",

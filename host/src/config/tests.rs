@@ -125,6 +125,7 @@ fn defaults_are_those_of_the_stages() {
         dead_bytes: config.dead_bytes as u64,
     };
     assert_eq!(of_assembly, limits::Limits::default());
+    assert_eq!(config.signal_ids, crate::sinks::DEFAULT_IDS);
     assert_eq!(config.otlp_grpc.as_deref(), Some("127.0.0.1:4317"));
     assert!(matches!(config.require_rules(), Err(ConfigError::NoRules)));
 }

@@ -20,6 +20,7 @@ pub struct Config {
     pub rules: Vec<PathBuf>,
     pub signals: SignalsTarget,
     pub signal_queue: usize,
+    pub signal_ids: usize,
     /// None: there is no write-ahead log.
     pub data: Option<PathBuf>,
     pub log_size: usize,
@@ -254,6 +255,7 @@ impl Reader<'_> {
             rules: self.paths("rules"),
             signals: self.signals("signals"),
             signal_queue: self.number("signal-queue"),
+            signal_ids: self.number("signal-ids"),
             data: self.folder("data"),
             log_size: self.number("log-size"),
             otlp_grpc: self.address("otlp-grpc"),

@@ -83,6 +83,7 @@ fn traces(scan: &Scan) -> Vec<Trace> {
                 missing_parents: 0,
                 dropped: false,
                 root: 0,
+                through: 0,
             })
         })
         .collect()

@@ -55,6 +55,7 @@ mod tests {
             missing_parents: 0,
             dropped: false,
             root: 0,
+            through: 0,
         }
     }
 

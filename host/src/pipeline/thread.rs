@@ -24,7 +24,7 @@ use crate::rules::Published;
 use crate::signal::Emission;
 use crate::sinks::Sink;
 use crate::time::Time;
-use crate::wal::{Decision, Hold, Judged, Pressure, recover::Remembered};
+use crate::wal::{Decided, Decision, Hold, Judged, Pressure, recover::Remembered};
 
 /// What the clock shows at the start of the process, so that it can tell of what was decided before: the longest that a trace
 /// can be remembered.
@@ -180,17 +180,18 @@ impl ShardThread {
 
     /// Takes in what the log has of before. Meanwhile time stands still: no trace falls silent because reading takes long.
     fn replay(&mut self, shard: &mut Shard, set: &RuleSet) {
-        let Some(past) = self.log.as_ref().map(|log| log.past.clone()) else {
+        let Some(log) = &self.log else {
             return;
         };
+        let (past, logged_now) = (log.past.clone(), log.pressure.now());
         let mut traces = Vec::new();
         let now = self.clock.now();
         shard.set_generation(set.generation);
         for past in past {
             match past {
                 Past::Decided(decided) => {
-                    for Remembered { decision, ago } in decided {
-                        shard.remember_decided(decision, now.before(ago));
+                    for past in decided {
+                        shard.remember_decided(&past, now.before(past.ago), logged_now);
                     }
                 }
                 Past::Spans(parcel, hold) => shard.insert_logged(parcel, now, hold),
@@ -310,10 +311,13 @@ impl ShardThread {
         loop {
             let more = shard.poll(now, traces);
             giants::set_apart(traces, self.limits.batch_spans as usize, &mut giants);
-            let decided = self.judge(shard, set, traces);
+            let mut decided = self.judge(shard, set, traces);
             // What the shard gives back to the log is also of those that still have to be judged.
             let holds = match giants.is_empty() {
-                true => shard.take_outgoing(),
+                true => {
+                    decided.extend(shard.take_forgotten());
+                    shard.take_outgoing()
+                }
                 false => Vec::new(),
             };
             self.settle(decided, holds);
@@ -326,7 +330,7 @@ impl ShardThread {
             let decided = self.judge(shard, set, traces);
             self.settle(decided, Vec::new());
         }
-        self.settle(Vec::new(), shard.take_outgoing());
+        self.settle(shard.take_forgotten(), shard.take_outgoing());
         self.show(shard);
     }
 
@@ -368,7 +372,7 @@ impl ShardThread {
             generation: set.generation,
             judged_at,
         };
-        let decided = self.decided(traces);
+        let decided = self.decided(traces, shard.remembers_none());
         let mut keepings = self.ring.offer_all(&batch, self.clock.now()).into_iter();
         for trace in traces.drain(..) {
             let keeping = keepings.next().unwrap_or_default();
@@ -382,21 +386,32 @@ impl ShardThread {
     }
 
     /// What of these traces the log has to know.
-    fn decided(&self, traces: &[Trace]) -> Vec<Decision> {
+    fn decided(&self, traces: &[Trace], forgets: bool) -> Vec<Decision> {
         if !self.sink.is_kept() {
             return Vec::new();
         }
-        let decision = |trace: &Trace| Decision {
-            id: trace.id,
-            completion: trace.completion as u8,
-        };
-        traces.iter().map(decision).collect()
+        let mut decided = Vec::with_capacity(traces.len());
+        for trace in traces {
+            let decision = Decision {
+                id: trace.id,
+                what: Decided::By(trace.completion as u8),
+                through: trace.through,
+            };
+            decided.push(decision);
+            // At once, so that no crash comes between.
+            decided.extend(forgets.then_some(Decision {
+                what: Decided::Forgotten,
+                ..decision
+            }));
+        }
+        decided
     }
 
     /// Says that all signals of these traces were sent, and what the log may let go with them.
     fn settle(&self, traces: Vec<Decision>, holds: Vec<Hold>) {
         if !traces.is_empty() || !holds.is_empty() {
-            self.sink.settle(Judged { traces, holds });
+            let at = self.log.as_ref().map_or(0, |log| log.pressure.now());
+            self.sink.settle(Judged { at, traces, holds });
         }
     }
 

@@ -129,6 +129,7 @@ impl Kept {
             missing_parents: self.missing_parents,
             dropped: self.dropped,
             root: self.root,
+            through: 0,
         }
     }
 }

@@ -130,6 +130,7 @@ impl Batch {
             missing_parents: 0,
             dropped: false,
             root: 0,
+            through: 0,
         }];
         let mut columns = Columns::default();
         columns.project(&projection, &requests, &traces);

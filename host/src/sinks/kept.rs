@@ -3,6 +3,8 @@
 //! ```text
 //! group -> all its signals: write, fdatasync -> all its traces: decided
 //! ```
+//! With what is decided goes the place in the file from where on the next start has to read it back: see `reach`.
+//!
 //! What can't be written is tried again until it can be. Meanwhile judging waits, and in the end senders do. A host that is
 //! to end gives up instead: what is not decided is in the log.
 
@@ -10,11 +12,12 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use hashbrown::HashSet;
 
 use super::Piece;
 use super::backlog::{self, Backlog};
 use super::stream::{Stream, WriteError};
-use crate::wal::{Decisions, Judged};
+use crate::wal::{Decided, Decision, Decisions, Judged};
 
 /// Bytes of signals after which their traces' decisions are synced, however little time has passed. A crash of the machine
 /// can repeat so many.
@@ -78,6 +81,8 @@ impl Patience {
 struct Group {
     judged: Vec<Judged>,
     signals: Vec<crate::signal::Emission>,
+    /// Traces that were judged, and of which no signal came behind that.
+    decided: HashSet<[u8; 16], foldhash::fast::RandomState>,
     bytes: usize,
 }
 
@@ -85,8 +90,19 @@ impl Group {
     fn add(&mut self, piece: Piece) {
         self.bytes += piece.bytes();
         match piece {
-            Piece::Signals(signals) => self.signals.extend(signals),
-            Piece::Judged(judged) => self.judged.push(judged),
+            Piece::Signals(signals) => {
+                for signal in &signals {
+                    // Of another trace of its id, where one is not remembered.
+                    self.decided.remove(&signal.trace_id);
+                }
+                self.signals.extend(signals);
+            }
+            Piece::Judged(judged) => {
+                let is_judged = |decision: &&Decision| decision.what != Decided::Forgotten;
+                let judged_now = judged.traces.iter().filter(is_judged);
+                self.decided.extend(judged_now.map(|decision| decision.id));
+                self.judged.push(judged);
+            }
         }
     }
 }
@@ -100,6 +116,7 @@ pub(super) fn write(
     patience: &Arc<Patience>,
 ) -> Result<(), WriteError> {
     let mut unsynced = 0;
+    let mut is_placed = false;
     loop {
         let first = match decisions.due() {
             Some(due) => pieces.recv_timeout(due),
@@ -110,6 +127,7 @@ pub(super) fn write(
             Ok(first) => group.add(first),
             Err(RecvTimeoutError::Timeout) => {
                 patience.until(|| decided(decisions.sync()))?;
+                stream.reach.synced();
                 continue;
             }
             Err(RecvTimeoutError::Disconnected) => break,
@@ -119,15 +137,29 @@ pub(super) fn write(
         {
             group.add(piece);
         }
+        if decisions.is_past_gone() {
+            stream.past_is_gone();
+        }
         if !group.signals.is_empty() {
+            if !is_placed {
+                decisions.note(stream.reach.place());
+                patience.until(|| decided(decisions.write_place()))?;
+                is_placed = true;
+            }
+            patience.until(|| stream.reaches(&group.signals))?;
             unsynced += stream.render(&group.signals);
             patience.until(|| stream.write_rendered())?;
             patience.until(|| stream.sync())?;
         }
+        decisions.note(stream.reach.place());
         patience.until(|| decided(decisions.settle(&mut group.judged)))?;
+        stream.reach.decided(group.decided);
         if unsynced > UNSYNCED_BYTES {
             patience.until(|| decided(decisions.sync()))?;
             unsynced = 0;
+        }
+        if decisions.is_synced() {
+            stream.reach.synced();
         }
         backlog.leave(group.bytes);
     }
@@ -152,5 +184,38 @@ impl Piece {
             Piece::Signals(signals) => backlog::size(signals),
             Piece::Judged(judged) => size(judged),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signal::fixture::emission;
+
+    fn judged(what: Decided) -> Piece {
+        Piece::Judged(Judged {
+            traces: vec![Decision {
+                id: emission().trace_id,
+                what,
+                through: 0,
+            }],
+            ..Judged::default()
+        })
+    }
+
+    /// A shard that remembers nothing may judge another trace of the same id in the same moment.
+    #[test]
+    fn a_trace_is_decided_where_no_signal_of_its_id_came_behind_that() {
+        let mut group = Group::default();
+        let mut decided = |piece| {
+            group.add(piece);
+            group.decided.len()
+        };
+        let signals = || Piece::Signals(vec![emission()]);
+        assert_eq!(decided(signals()), 0);
+        assert_eq!(decided(judged(Decided::By(0))), 1);
+        assert_eq!(decided(signals()), 0);
+        assert_eq!(decided(judged(Decided::Forgotten)), 0);
+        assert_eq!(decided(judged(Decided::By(0))), 1);
     }
 }

@@ -9,8 +9,10 @@
 mod backlog;
 pub mod format;
 mod kept;
+mod known;
 pub mod paint;
 pub mod person;
+mod reach;
 pub mod recent;
 mod reread;
 pub mod stream;
@@ -30,6 +32,7 @@ use backlog::Backlog;
 pub use backlog::{DEFAULT_BYTES, PIECE_BYTES};
 use format::Format;
 pub use kept::Patience;
+pub use known::DEFAULT_IDS;
 pub use reread::REREAD_BYTES;
 use stream::{Stream, WriteError};
 
@@ -123,11 +126,12 @@ pub fn start(stream: Stream, most: usize) -> Result<(Sink, Writer), SinkError> {
 }
 
 /// As [`open`], for a host with a write-ahead log: what can't be written is tried again, what is written already is not written
-/// again, and traces are decided when their signals are written.
+/// again, of which so many ids are known at most, and traces are decided when their signals are written.
 pub fn open_kept(
     target: &Target,
     format: Format,
     most: usize,
+    most_ids: usize,
     decisions: Decisions,
 ) -> Result<(Sink, Writer), SinkError> {
     let stream = match target {
@@ -137,8 +141,9 @@ pub fn open_kept(
                 path: path.clone(),
                 source,
             };
-            let (file, known) = reread::open(path).map_err(open)?;
-            Stream::kept(&path.display().to_string(), format, file, known).map_err(open)?
+            let place = |file| decisions.place(file);
+            let reread = reread::open(path, place, most_ids).map_err(open)?;
+            Stream::kept(&path.display().to_string(), format, reread).map_err(open)?
         }
     };
     start_with(stream, most, Some(decisions))

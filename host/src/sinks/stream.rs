@@ -1,6 +1,5 @@
 //! Writes batches of signals to a file or stdout, and knows what to do when that fails.
 
-use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -8,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::format::Format;
-use super::reread::digits;
+use super::known::{DEFAULT_IDS, Known};
+use super::reach::Reach;
+use super::reread::{Reread, digits};
 use crate::signal::Emission;
 
 /// An open stream of signals.
@@ -25,7 +26,9 @@ pub struct Stream {
     /// The file itself, where there is one that can be synced.
     file: Option<File>,
     /// Ids of signals that are written already.
-    known: HashSet<u128>,
+    known: Known,
+    /// Where it was read back from.
+    pub(super) reach: Reach,
     counters: Arc<Counters>,
 }
 
@@ -41,6 +44,7 @@ pub struct Counters {
     written: AtomicU64,
     lost: AtomicU64,
     repeated: AtomicU64,
+    ids_forgotten: AtomicU64,
     closed: AtomicBool,
     /// Bytes that wait for the writer.
     pub(super) queued: AtomicU64,
@@ -66,25 +70,30 @@ impl Stream {
             until_closed: false,
             rendered: Rendered::default(),
             file: None,
-            known: HashSet::new(),
+            known: Known::new(DEFAULT_IDS),
+            reach: Reach::new(None, 0),
             counters: Arc::default(),
         }
     }
 
-    /// A file of which these signals are known: they are not written again.
-    pub(super) fn kept(
-        name: &str,
-        format: Format,
-        file: File,
-        known: HashSet<u128>,
-    ) -> io::Result<Stream> {
+    /// A file that was read back: what is in it is not written again.
+    pub(super) fn kept(name: &str, format: Format, reread: Reread) -> io::Result<Stream> {
+        let Reread {
+            file,
+            id,
+            from,
+            known,
+        } = reread;
         let is_file = file.metadata()?.is_file();
         let itself = file.try_clone()?;
-        Ok(Stream {
+        let stream = Stream {
             file: is_file.then_some(itself),
-            known,
+            reach: Reach::new(id, from),
             ..Stream::new(name, format, Box::new(file))
-        })
+        };
+        let forgotten = known.forgotten();
+        stream.counters.ids_forgotten.store(forgotten, Relaxed);
+        Ok(Stream { known, ..stream })
     }
 
     /// Ends without a word when its reader closes it, as `head` does.
@@ -137,7 +146,7 @@ impl Stream {
         self.rendered = Rendered::default();
         for emission in batch {
             let id = digits(emission.signal.id.as_bytes());
-            if id.is_some_and(|id| self.known.contains(&id)) {
+            if id.is_some_and(|id| self.known.has(id)) {
                 self.counters.repeated.fetch_add(1, Relaxed);
                 continue;
             }
@@ -172,6 +181,24 @@ impl Stream {
         synced.map_err(|error| self.failed(&error))
     }
 
+    /// Notes that these signals are to be written, and where.
+    pub(super) fn reaches(&mut self, batch: &[Emission]) -> Result<(), WriteError> {
+        let end = match &self.file {
+            Some(file) => file.metadata().map(|metadata| metadata.len()),
+            None => Ok(0),
+        };
+        let end = end.map_err(|error| self.failed(&error))?;
+        self.reach.writes(batch, end);
+        Ok(())
+    }
+
+    /// No signal of before the start can come again.
+    pub(super) fn past_is_gone(&mut self) {
+        if self.reach.past_is_gone() {
+            self.known.clear();
+        }
+    }
+
     fn failed(&self, error: &io::Error) -> WriteError {
         WriteError {
             target: self.name.clone(),
@@ -192,6 +219,11 @@ impl Counters {
     /// Signals that were not written as they were already, before the host started.
     pub fn repeated(&self) -> u64 {
         self.repeated.load(Relaxed)
+    }
+
+    /// Ids of signals that were in the file at the start and that were not kept in mind, as there were too many.
+    pub fn ids_forgotten(&self) -> u64 {
+        self.ids_forgotten.load(Relaxed)
     }
 
     /// What waits for the writer takes so many bytes of memory.

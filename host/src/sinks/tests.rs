@@ -320,9 +320,11 @@ fn kept(disk: &Disk, folder: &tempfile::TempDir) -> (super::Sink, super::Writer)
 
 fn judged(id: u8, logged: &crate::wal::Logged) -> crate::wal::Judged {
     crate::wal::Judged {
+        at: u64::MAX >> 1,
         traces: vec![crate::wal::Decision {
             id: [id; 16],
-            completion: 0,
+            what: crate::wal::Decided::By(0),
+            through: 0,
         }],
         holds: vec![logged.hold()],
     }
@@ -362,6 +364,62 @@ fn with_a_log_a_full_disk_loses_nothing_and_what_is_torn_is_mended() {
     assert_eq!((counters.written(), counters.lost()), (2, 0));
     assert_eq!(logged.others(), 0, "it was let go");
     assert_eq!(remembered(&folder), 1);
+}
+
+fn signal_of(trace: u8) -> Emission {
+    Emission {
+        trace_id: [trace; 16],
+        ..emission(0, &[])
+    }
+}
+
+/// Another trace is decided behind the signal of one that waits: the next start has to read that signal back, however much stands
+/// behind it.
+#[test]
+fn with_a_log_the_place_of_signals_whose_trace_waits_is_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("signals.jsonl");
+    std::fs::write(&path, "{}\n").unwrap();
+    let options = crate::wal::Options::new(1 << 20, std::time::Duration::from_secs(60), 100);
+    let place = || {
+        let mut log = crate::wal::Opened::open(&folder.path().join("data"), options).unwrap();
+        let file = std::fs::File::open(&path).unwrap();
+        let file = crate::wal::FileId::of(&file).unwrap().unwrap();
+        (log.decisions().place(file), log)
+    };
+    let run = |work: &dyn Fn(&super::Sink)| {
+        let (_, mut log) = place();
+        let target = Target::File(path.clone());
+        let decisions = log.decisions();
+        let (sink, writer) =
+            super::open_kept(&target, Format::Json, PIECE_BYTES, 10, decisions).unwrap();
+        work(&sink);
+        drop(sink);
+        writer.finish().unwrap();
+    };
+    let written = |sink: &super::Sink, count| {
+        while sink.counters().written() < count {
+            std::thread::yield_now();
+        }
+    };
+    let logged = crate::wal::Logged::fixture(1);
+    assert_eq!(place().0, None);
+    run(&|sink| {
+        sink.send(vec![signal_of(1)]);
+        written(sink, 1);
+        sink.send(vec![signal_of(2)]);
+        sink.settle(judged(2, &logged));
+    });
+    assert_eq!(place().0, Some(3), "the first waits");
+    let first_two = std::fs::metadata(&path).unwrap().len();
+    run(&|sink| {
+        // Both were read back.
+        sink.send(vec![signal_of(3)]);
+        written(sink, 1);
+        sink.settle(judged(3, &logged));
+    });
+    // There is no request from before the start, so nothing of then can come again.
+    assert_eq!(place().0, Some(first_two));
 }
 
 #[test]

@@ -2,9 +2,13 @@
 //!
 //! An id is written first and synced within a second; only then are the segments that its trace was held in let go. So a
 //! crash of the process repeats nothing, and one of the machine repeats at most what was decided in the last second, whose
-//! signals are known by their ids.
+//! signals are known by their ids: with each goes the place in their file from where on those may stand whose traces are not
+//! durably decided.
+//!
+//! A trace that its shard forgets for want of room is told as well. What comes of it later is another trace, and no shard would
+//! know after a restart.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -16,9 +20,10 @@ use super::counters::add;
 use super::disk::{Disk, Medium, write_all};
 use super::folder::Folder;
 use super::format::{DECIDED_BYTES, Kind, RECORD_HEADER, SEGMENT_HEADER, Stamp};
+use super::place::{FileId, PLACE_BYTES, Place};
 use super::segment::Hold;
 
-/// One file of decided traces, about: a quarter of a million.
+/// One file of decided traces, about: a hundred and sixty thousand.
 const SEGMENT_BYTES: u64 = 4 << 20;
 
 /// From the writing of an id to its sync: what is held until then is a second of traffic.
@@ -27,19 +32,72 @@ const SYNC: Duration = Duration::from_secs(1);
 /// Traces of one record, so that its length is within bounds.
 const RECORD_TRACES: usize = 65_536;
 
-/// A trace that was decided.
+/// Decided traces that are kept beyond those that shards can remember. Traces are spread over shards by chance: one that has had
+/// fewer than the others remembers longer. This is many times what chance makes of it.
+const SPREAD_TRACES: u64 = 1 << 18;
+
+/// As [`SPREAD_TRACES`], for more than so many traces: one of so many of them.
+const SPREAD: u64 = 16;
+
+/// What is told of a trace that was forgotten. What completes traces is told by small numbers.
+const FORGOTTEN: u8 = u8::MAX;
+
+/// What the log has to know of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
     pub id: [u8; 16],
-    /// What completed it, as a number.
-    pub completion: u8,
+    pub what: Decided,
+    /// No span of it is in a request that was logged later, but late ones.
+    pub through: u64,
+}
+
+/// What became of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decided {
+    /// It was judged; by what completed it, as a number.
+    By(u8),
+    /// It was judged before, and its shard does not remember it any more: what is logged later is of another trace.
+    Forgotten,
 }
 
 /// Traces of which a shard's signals were sent, and what it does not need once they are decided.
 #[derive(Debug, Default)]
 pub struct Judged {
+    /// When they were judged, by the log's clock.
+    pub at: u64,
     pub traces: Vec<Decision>,
     pub holds: Vec<Hold>,
+}
+
+/// By file of signals, the place that was noted last.
+pub(super) type Places = HashMap<FileId, u64>;
+
+impl Decision {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.id);
+        bytes.push(match self.what {
+            Decided::By(completion) => completion,
+            Decided::Forgotten => FORGOTTEN,
+        });
+        bytes.extend_from_slice(&self.through.to_le_bytes());
+    }
+
+    pub(super) fn read(bytes: &[u8; DECIDED_BYTES]) -> Decision {
+        let id = bytes.first_chunk().copied().unwrap_or_default();
+        let through = bytes.last_chunk().copied().unwrap_or_default();
+        Decision {
+            id,
+            what: match bytes[16] {
+                FORGOTTEN => Decided::Forgotten,
+                completion => Decided::By(completion),
+            },
+            through: u64::from_le_bytes(through),
+        }
+    }
+
+    fn is_judged(&self) -> bool {
+        self.what != Decided::Forgotten
+    }
 }
 
 /// Writes decided traces. It has no thread: whoever writes signals calls it behind them.
@@ -51,8 +109,14 @@ pub struct Decisions {
     sealed: VecDeque<Sealed>,
     current: Option<Current>,
     next: u64,
-    /// Written and not synced, with what is let go after that.
-    unsynced: Vec<Decision>,
+    /// From before the start.
+    places: Places,
+    /// Where signals may stand whose traces are not durably decided, and behind it.
+    place: Option<Place>,
+    /// The newest segment of requests that was there at the start; 0 where there was none.
+    past: u64,
+    /// Written and not synced, with when they were judged, and what is let go after that.
+    unsynced: Vec<(u64, Vec<Decision>)>,
     held: Vec<Hold>,
     /// When the oldest of them was written.
     since: Option<Instant>,
@@ -68,8 +132,8 @@ pub(super) struct Sealed {
     pub(super) traces: u64,
     /// When its last trace was decided.
     pub(super) last: u64,
-    /// No request of its traces, but late ones, is in a segment behind this.
-    pub(super) requests: u64,
+    /// Once none of its traces is remembered: the last segment that can hold spans of them. Late ones come until then.
+    pub(super) needed: Option<u64>,
 }
 
 struct Current {
@@ -86,15 +150,19 @@ impl Decisions {
         disk: Box<dyn Disk>,
         shared: Arc<Shared>,
         sealed: VecDeque<Sealed>,
+        places: Places,
     ) -> Decisions {
         let next = sealed.back().map_or(1, |newest| newest.number + 1);
         let decisions = Decisions {
+            past: shared.newest.load(Acquire),
             folder,
             disk,
             shared,
             sealed,
             current: None,
             next,
+            places,
+            place: None,
             unsynced: Vec::new(),
             held: Vec::new(),
             since: None,
@@ -104,14 +172,42 @@ impl Decisions {
         decisions
     }
 
+    /// From where on signals can be in this file whose traces were not durably decided before the start; none where that was not
+    /// noted.
+    pub fn place(&self, file: FileId) -> Option<u64> {
+        self.places.get(&file).copied()
+    }
+
+    /// Notes with all that is written from now on that no signal before this place is of a trace that is not durably decided.
+    pub fn note(&mut self, place: Option<Place>) {
+        self.place = place;
+    }
+
+    /// Writes the place that was noted, durably. Whoever does so before its first signal finds all of them again.
+    pub fn write_place(&mut self) -> io::Result<()> {
+        let written = self.write(0, &[]);
+        written.and_then(|()| self.sync())
+    }
+
+    /// Whether all that was written is durable.
+    pub fn is_synced(&self) -> bool {
+        self.since.is_none()
+    }
+
+    /// Whether every request from before the start is gone, so that no trace of then can be judged again.
+    pub fn is_past_gone(&self) -> bool {
+        self.past == 0 || self.shared.oldest.load(Acquire) > self.past
+    }
+
     /// Writes what is in `judged`, and takes it out as it is written. After an error what is left in it can be tried again.
     pub fn settle(&mut self, judged: &mut Vec<Judged>) -> io::Result<()> {
         for judged in judged.iter_mut() {
             while !judged.traces.is_empty() {
                 let some = RECORD_TRACES.min(judged.traces.len());
                 let record = judged.traces.get(..some).unwrap_or_default();
-                self.write(record)?;
-                self.unsynced.extend(judged.traces.drain(..some));
+                self.write(judged.at, record)?;
+                let written = judged.traces.drain(..some).collect();
+                self.unsynced.push((judged.at, written));
             }
             self.held.append(&mut judged.holds);
             self.since.get_or_insert_with(Instant::now);
@@ -163,28 +259,29 @@ impl Decisions {
         }
         self.seal();
         let again = std::mem::take(&mut self.unsynced);
-        let mut records = again.chunks(RECORD_TRACES);
-        let written = records.try_for_each(|record| self.append(record));
+        let mut records = again.iter();
+        let written = records.try_for_each(|(at, record)| self.append(*at, record));
         self.unsynced = again;
         self.is_in_doubt = written.is_err();
         written
     }
 
-    fn write(&mut self, traces: &[Decision]) -> io::Result<()> {
-        let written = self.append(traces);
+    fn write(&mut self, at: u64, traces: &[Decision]) -> io::Result<()> {
+        let written = self.append(at, traces);
         if written.is_err() {
             add(&self.shared.counters.decided_failures, 1);
         } else {
-            add(&self.shared.counters.decided, traces.len() as u64);
+            let judged = traces.iter().filter(|trace| trace.is_judged());
+            add(&self.shared.counters.decided, judged.count() as u64);
         }
         self.show();
         written
     }
 
-    fn append(&mut self, traces: &[Decision]) -> io::Result<()> {
-        let length = RECORD_HEADER + traces.len() * DECIDED_BYTES;
+    fn append(&mut self, at: u64, traces: &[Decision]) -> io::Result<()> {
+        let length = RECORD_HEADER + PLACE_BYTES + traces.len() * DECIDED_BYTES;
         let is_full = |current: &Current| {
-            current.traces > 0 && current.length + length as u64 > SEGMENT_BYTES
+            current.length > SEGMENT_HEADER as u64 && current.length + length as u64 > SEGMENT_BYTES
         };
         if self.current.as_ref().is_some_and(is_full) {
             // Nobody syncs it later.
@@ -197,16 +294,15 @@ impl Decisions {
         let Some(current) = &mut self.current else {
             return Ok(());
         };
-        let mut body = Vec::with_capacity(traces.len() * DECIDED_BYTES);
+        let mut body = Vec::with_capacity(length - RECORD_HEADER);
+        body.extend_from_slice(&Place::bytes(self.place));
         for trace in traces {
-            body.extend_from_slice(&trace.id);
-            body.push(trace.completion);
+            trace.write(&mut body);
         }
-        let time = self.shared.clock.now();
         let crc = crc32fast::hash(&body);
         let header = current
             .stamp
-            .record_header(current.length, time, body.len() as u32, crc);
+            .record_header(current.length, at, body.len() as u32, crc);
         let slices = &mut [IoSlice::new(&header), IoSlice::new(&body)];
         if let Err(error) = write_all(&mut *current.file, slices) {
             if current.file.cut(current.length).is_err() {
@@ -215,8 +311,8 @@ impl Decisions {
             return Err(error);
         }
         current.length += length as u64;
-        current.traces += traces.len() as u64;
-        current.last = time;
+        current.traces += traces.iter().filter(|trace| trace.is_judged()).count() as u64;
+        current.last = current.last.max(at);
         add(&self.shared.counters.written, length as u64);
         Ok(())
     }
@@ -248,25 +344,19 @@ impl Decisions {
                 bytes: current.length,
                 traces: current.traces,
                 last: current.last,
-                requests: self.shared.newest.load(Acquire),
+                needed: None,
             });
         }
     }
 
-    /// Removes files of which no trace is remembered any more, and of whose requests none can be read again.
+    /// Removes files of which no trace is remembered any more, and of whose requests, late ones too, none can be read again.
     fn trim(&mut self) {
-        let options = &self.shared.options;
-        let remember = u64::try_from(options.remember.as_nanos()).unwrap_or(u64::MAX);
-        let sealed: u64 = self.sealed.iter().map(|sealed| sealed.traces).sum();
-        let mut newer = sealed + self.current.as_ref().map_or(0, |current| current.traces);
-        while let Some(oldest) = self.sealed.front() {
-            newer -= oldest.traces;
-            let is_over = oldest.last.saturating_add(remember) <= self.shared.clock.now();
-            let is_gone = self.shared.oldest.load(Acquire) > oldest.requests;
-            if !is_gone || !is_over && newer < options.remember_traces {
-                break;
-            }
-            let path = self.folder.file(Kind::Decided, oldest.number);
+        self.forget();
+        let oldest = self.shared.oldest.load(Acquire);
+        let is_free = |sealed: &&Sealed| sealed.needed.is_some_and(|needed| needed < oldest);
+        let mut is_removed = false;
+        while let Some(sealed) = self.sealed.front().filter(is_free) {
+            let path = self.folder.file(Kind::Decided, sealed.number);
             if let Err(error) = fs::remove_file(&path)
                 && error.kind() != io::ErrorKind::NotFound
             {
@@ -274,8 +364,31 @@ impl Decisions {
                 break;
             }
             self.sealed.pop_front();
+            is_removed = true;
+        }
+        if is_removed && let Err(error) = self.folder.sync() {
+            tracing::warn!(%error, "can't sync the folder of the write-ahead log");
         }
         self.show();
+    }
+
+    /// Notes of which files no trace is remembered from now on. Each at once, as all of them wait for the same requests.
+    fn forget(&mut self) {
+        let options = &self.shared.options;
+        let remember = u64::try_from(options.remember.as_nanos()).unwrap_or(u64::MAX);
+        let spread = SPREAD_TRACES.max(options.remember_traces / SPREAD);
+        let most = options.remember_traces.saturating_add(spread);
+        let (now, newest) = (self.shared.clock.now(), self.shared.newest.load(Acquire));
+        let sealed: u64 = self.sealed.iter().map(|sealed| sealed.traces).sum();
+        let mut newer = sealed + self.current.as_ref().map_or(0, |current| current.traces);
+        for sealed in &mut self.sealed {
+            newer -= sealed.traces;
+            let is_over = sealed.last.saturating_add(remember) <= now;
+            if !is_over && newer < most {
+                break;
+            }
+            sealed.needed.get_or_insert(newest);
+        }
     }
 
     fn show(&self) {

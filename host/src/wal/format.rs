@@ -30,15 +30,16 @@ pub(super) const SEGMENT_HEADER: usize = 32;
 /// Bytes of a record's header.
 pub(super) const RECORD_HEADER: usize = 32;
 
-/// Bytes of a decided trace in the body of a record: its id, and what completed it.
-pub(super) const DECIDED_BYTES: usize = 17;
+/// Bytes of a decided trace in the body of a record: its id, what is told of it, and the time of the last request that it may
+/// have spans of.
+pub(super) const DECIDED_BYTES: usize = 25;
 
 /// What a segment holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Requests: the bytes of an `ExportTraceServiceRequest` each.
     Requests,
-    /// Traces that were decided, [`DECIDED_BYTES`] each.
+    /// A place in the file of signals, and traces that were decided, [`DECIDED_BYTES`] each.
     Decided,
 }
 

@@ -8,15 +8,17 @@
 //! Two kinds of files: segments of requests, which go when no trace needs them, and segments of decided ids, which stay as
 //! long as a trace is remembered, and as the requests that they are about. Both grow at their end only.
 //!
-//! Each file is one idea: `format` the bytes; `folder` who may use them; `segment` how long one is needed; `writer` groups of
-//! requests; [`decided`] what needs no verdict any more; [`recover`] reading it all back; `disk` files, so that tests can have
+//! Each file is one idea: `format` the bytes; `folder` who may use them; `segment` how long one is needed; `clock` the log's
+//! time; `place` how far signals are written; `writer` groups of requests; [`decided`] what needs no verdict any more; [`recover`] reading it all back; `disk` files, so that tests can have
 //! broken ones; [`counters`] what it tells.
 
+mod clock;
 pub mod counters;
 pub mod decided;
 mod disk;
 mod folder;
 mod format;
+mod place;
 pub mod recover;
 mod segment;
 #[cfg(test)]
@@ -28,15 +30,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_channel::Sender;
 use tokio::sync::oneshot;
 
 use crate::alarm::Alarm;
+use clock::Clock;
 use counters::Counters;
-pub use decided::{Decision, Decisions, Judged};
+pub use decided::{Decided, Decision, Decisions, Judged};
+pub use place::{FileId, Place};
 pub use recover::Opened;
 pub use segment::{Hold, Logged};
 
@@ -168,26 +172,6 @@ struct Shared {
     decided_bytes: AtomicU64,
 }
 
-/// The log's time: that of the wall, but it never goes back, also not from one start to the next.
-#[derive(Debug, Default)]
-struct Clock(AtomicU64);
-
-impl Clock {
-    /// In Unix nanoseconds.
-    fn now(&self) -> u64 {
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_nanos());
-        let wall = u64::try_from(wall).unwrap_or(u64::MAX);
-        self.0.fetch_max(wall, Relaxed).max(wall)
-    }
-
-    /// It was at least this late once.
-    fn was(&self, time: u64) {
-        self.0.fetch_max(time, Relaxed);
-    }
-}
-
 impl Log {
     /// Appends a request, and waits until it is durable. `charge` stands for its memory and is let go with it, also where nobody
     /// waits any more.
@@ -220,5 +204,10 @@ impl Pressure {
     /// Traces that hold a segment below this number are to be judged as they are.
     pub fn evict_below(&self) -> u64 {
         self.0.evict_below.load(Relaxed)
+    }
+
+    /// The log's time: later than of any request that is logged.
+    pub fn now(&self) -> u64 {
+        self.0.clock.next(1)
     }
 }

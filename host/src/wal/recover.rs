@@ -1,7 +1,8 @@
 //! Reading a log back at the start: which traces were decided, and the requests of those that were not.
 //!
 //! A span is not needed again when its trace was decided after it was logged, or so shortly before that the span was late: that
-//! is, when it was logged before its trace was forgotten. A span that came later began a new trace.
+//! is, when it was logged before its trace was forgotten. A span that came later began a new trace. Traces are forgotten after a
+//! time, which need not be told, or for want of room, which is.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -17,11 +18,12 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use hashbrown::HashMap;
 
 use super::counters::{Counters, add};
-use super::decided::{Decision, Decisions, Sealed as SealedDecided};
+use super::decided::{Decided, Decision, Decisions, Places, Sealed as SealedDecided};
 use super::disk::{Disk, Files};
 use super::folder::{Entry, Folder};
-use super::format::{DECIDED_BYTES, Found, HeaderError, Kind, Records, SEGMENT_HEADER, Stamp};
-use super::segment::{Logged, Segment};
+use super::format::{Found, HeaderError, Kind, Records, SEGMENT_HEADER, Stamp};
+use super::place::{PLACE_BYTES, Place};
+use super::segment::{Hold, Logged, Segment};
 use super::writer::{Current, Entry as Incoming, MOST_SEGMENTS, Sealed, Writer};
 use super::{Clock, Keeper, Log, OpenError, Options, Pressure, Shared};
 use crate::alarm::Alarm;
@@ -34,6 +36,8 @@ pub struct Opened {
     requests: Vec<Old>,
     decided: HashMap<[u8; 16], Past, foldhash::fast::RandomState>,
     sealed_decided: VecDeque<SealedDecided>,
+    /// By file of signals, the latest place that was noted.
+    places: Places,
 }
 
 /// A segment of requests from before the start. It is held until all of it was read.
@@ -57,12 +61,18 @@ struct End {
 struct Past {
     time: u64,
     completion: u8,
+    /// What was logged until then is decided, or was late.
+    through: u64,
+    /// What was logged later is of another trace.
+    is_forgotten: bool,
 }
 
 /// A decided trace that is still remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remembered {
-    pub decision: Decision,
+    pub id: [u8; 16],
+    /// What completed it, as a number.
+    pub completion: u8,
     /// How long ago it was decided.
     pub ago: Duration,
 }
@@ -82,12 +92,15 @@ impl Record<'_> {
         let remember = self.opened.shared.options.remember.as_nanos();
         let remember = u64::try_from(remember).unwrap_or(u64::MAX);
         let past = self.opened.decided.get(id);
-        past.is_some_and(|past| self.time < past.time.saturating_add(remember))
+        past.is_some_and(|past| {
+            let was_late = !past.is_forgotten && self.time < past.time.saturating_add(remember);
+            self.time <= past.through || was_late
+        })
     }
 
     /// Holds its segment, for whoever takes a part of it.
-    pub fn logged(&self) -> &Logged {
-        self.logged
+    pub fn hold(&self) -> Hold {
+        self.logged.hold_at(self.time)
     }
 
     /// Counts it as damaged: what is in it is no request, though its checksum is right.
@@ -112,7 +125,7 @@ impl Opened {
         };
         let shared = Arc::new(Shared {
             options,
-            clock: Clock::default(),
+            clock: Clock::start(),
             counters: Arc::default(),
             alarm: Alarm::default(),
             evict_below: AtomicU64::new(0),
@@ -134,6 +147,7 @@ impl Opened {
             requests: entries.into_iter().map(Old::new).collect(),
             decided: HashMap::default(),
             sealed_decided: VecDeque::new(),
+            places: Places::default(),
             folder,
             shared,
         };
@@ -172,29 +186,25 @@ impl Opened {
             disk,
             Arc::clone(&self.shared),
             std::mem::take(&mut self.sealed_decided),
+            std::mem::take(&mut self.places),
         )
     }
 
-    /// Decided traces that are not forgotten yet, those that were decided first first.
+    /// Decided traces that are not forgotten yet, those that were decided first first. A shard that has no room for them all says
+    /// which it forgets.
     pub fn remembered(&self) -> Vec<Remembered> {
         let options = &self.shared.options;
         let now = self.shared.clock.now();
-        let mut remembered: Vec<Remembered> = self
-            .decided
-            .iter()
+        let past = self.decided.iter().filter(|(_, past)| !past.is_forgotten);
+        let mut remembered: Vec<Remembered> = past
             .map(|(&id, past)| Remembered {
-                decision: Decision {
-                    id,
-                    completion: past.completion,
-                },
+                id,
+                completion: past.completion,
                 ago: Duration::from_nanos(now.saturating_sub(past.time)),
             })
             .filter(|past| past.ago < options.remember)
             .collect();
-        remembered
-            .sort_unstable_by(|a, b| b.ago.cmp(&a.ago).then(a.decision.id.cmp(&b.decision.id)));
-        let most = usize::try_from(options.remember_traces).unwrap_or(usize::MAX);
-        remembered.drain(..remembered.len().saturating_sub(most));
+        remembered.sort_unstable_by(|a, b| b.ago.cmp(&a.ago).then(a.id.cmp(&b.id)));
         remembered
     }
 
@@ -289,7 +299,7 @@ impl Opened {
             bytes: entry.bytes,
             traces: 0,
             last: 0,
-            requests: self.shared.newest.load(Relaxed),
+            needed: None,
         };
         let stamp = self.stamp(entry, Kind::Decided, &bytes).0;
         for found in stamp.iter().flat_map(|&stamp| Records::new(&bytes, stamp)) {
@@ -299,25 +309,46 @@ impl Opened {
             };
             self.shared.clock.was(time);
             sealed.last = sealed.last.max(time);
-            for trace in body.as_chunks::<DECIDED_BYTES>().0 {
-                let Some((id, [completion])) = trace.split_first_chunk::<16>() else {
-                    continue;
-                };
-                sealed.traces += 1;
-                let past = self.decided.entry(*id).or_insert(Past {
-                    time,
-                    completion: *completion,
-                });
-                if past.time <= time {
-                    *past = Past {
-                        time,
-                        completion: *completion,
-                    };
-                }
+            let Some((place, traces)) = body.split_first_chunk::<PLACE_BYTES>() else {
+                continue;
+            };
+            if let Some(Place { file, offset }) = Place::read(place) {
+                self.places.insert(file, offset);
+            }
+            for decision in traces.as_chunks().0.iter().map(Decision::read) {
+                sealed.traces += u64::from(decision.what != Decided::Forgotten);
+                self.enter(time, decision);
             }
         }
         self.sealed_decided.push_back(sealed);
         Ok(())
+    }
+
+    /// Takes up what was written of a trace at this time. It may have been written twice, where a sync failed.
+    fn enter(&mut self, time: u64, decision: Decision) {
+        let Decision { id, what, through } = decision;
+        let known = self.decided.get(&id);
+        // What is older than what is known is of an earlier trace of its id.
+        if known.is_some_and(|known| known.through > through) {
+            return;
+        }
+        match what {
+            Decided::By(completion) => {
+                let past = Past {
+                    time,
+                    completion,
+                    through,
+                    is_forgotten: false,
+                };
+                self.decided.insert(id, past);
+            }
+            Decided::Forgotten => {
+                if let Some(past) = self.decided.get_mut(&id) {
+                    past.through = through;
+                    past.is_forgotten = true;
+                }
+            }
+        }
     }
 
     /// Returns where the segment ends, if it can be written on.
@@ -400,7 +431,7 @@ impl Old {
         let segment = Segment::new(entry.number);
         Old {
             entry,
-            logged: Logged::new(&segment),
+            logged: Logged::new(&segment, 0),
             segment,
             end: None,
         }

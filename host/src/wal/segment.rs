@@ -14,14 +14,20 @@ pub(super) struct Segment {
     holders: AtomicU64,
 }
 
-/// Keeps a segment until it is [released](Hold::release).
+/// Keeps the segment of a request until it is [released](Hold::release).
 #[derive(Debug)]
 #[must_use = "release it when its segment is not needed, or it is kept for ever"]
-pub struct Hold(Arc<Segment>);
+pub struct Hold {
+    segment: Arc<Segment>,
+    time: u64,
+}
 
 /// A hold of somebody who has promised nothing yet: it is released when it is dropped.
 #[derive(Debug)]
-pub struct Logged(Arc<Segment>);
+pub struct Logged {
+    segment: Arc<Segment>,
+    time: u64,
+}
 
 impl Segment {
     pub(super) fn new(number: u64) -> Arc<Segment> {
@@ -45,33 +51,46 @@ impl Segment {
 }
 
 impl Logged {
-    pub(super) fn new(segment: &Arc<Segment>) -> Logged {
+    /// Of a request that was logged at this time.
+    pub(super) fn new(segment: &Arc<Segment>, time: u64) -> Logged {
         segment.take();
-        Logged(Arc::clone(segment))
+        let segment = Arc::clone(segment);
+        Logged { segment, time }
     }
 
     /// A hold for whoever takes a part of the request.
     pub fn hold(&self) -> Hold {
-        self.0.take();
-        Hold(Arc::clone(&self.0))
+        self.hold_at(self.time)
+    }
+
+    /// As [`hold`](Self::hold), of another request of its segment.
+    pub(super) fn hold_at(&self, time: u64) -> Hold {
+        self.segment.take();
+        let segment = Arc::clone(&self.segment);
+        Hold { segment, time }
     }
 }
 
 impl Drop for Logged {
     fn drop(&mut self) {
-        self.0.give();
+        self.segment.give();
     }
 }
 
 impl Hold {
     /// The segment's number. Numbers grow.
     pub fn segment(&self) -> u64 {
-        self.0.number
+        self.segment.number
+    }
+
+    /// When its request was logged, by the log's clock: no two requests have the same time, and times grow.
+    pub fn time(&self) -> u64 {
+        self.time
     }
 
     /// Nobody behind this needs the segment any more.
     pub fn release(self) {
-        self.0.give();
+        self.segment.give();
     }
 }
 
@@ -79,12 +98,12 @@ impl Hold {
 impl Logged {
     /// A request in a segment that no log has.
     pub(crate) fn fixture(segment: u64) -> Logged {
-        Logged::new(&Segment::new(segment))
+        Logged::new(&Segment::new(segment), segment)
     }
 
     /// Holds on its segment beside its own.
     pub(crate) fn others(&self) -> u64 {
-        self.0.holders.load(Ordering::Acquire) - 1
+        self.segment.holders.load(Ordering::Acquire) - 1
     }
 }
 
@@ -95,9 +114,9 @@ mod tests {
     #[test]
     fn a_hold_lasts_until_it_is_released_and_a_logged_request_until_it_is_dropped() {
         let segment = Segment::new(3);
-        let logged = Logged::new(&segment);
+        let logged = Logged::new(&segment, 9);
         let (one, other) = (logged.hold(), logged.hold());
-        assert_eq!(one.segment(), 3);
+        assert_eq!((one.segment(), one.time()), (3, 9));
         drop(logged);
         one.release();
         assert!(segment.is_held());

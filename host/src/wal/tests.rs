@@ -12,9 +12,10 @@ use crossbeam_channel::unbounded;
 use proptest::prelude::*;
 use tokio::sync::oneshot;
 
-use super::decided::{Decision, Decisions, Judged};
+use super::decided::{Decided, Decision, Decisions, Judged};
 use super::disk::{Disk, Files, Medium};
 use super::format::{Kind, SEGMENT_HEADER, Stamp};
+use super::place::{FileId, Place};
 use super::recover::Opened;
 use super::segment::{Hold, Logged};
 use super::writer::{Entry, MOST_SEGMENTS, Writer};
@@ -199,7 +200,7 @@ fn replay(opened: &mut Opened) -> (Replayed, Vec<Hold>) {
     let (mut replayed, mut holds) = (Vec::new(), Vec::new());
     opened
         .replay(|record| {
-            let hold = record.logged().hold();
+            let hold = record.hold();
             replayed.push((hold.segment(), record.bytes.to_vec()));
             holds.push(hold);
         })
@@ -211,10 +212,23 @@ fn bodies(replayed: &Replayed) -> Vec<Vec<u8>> {
     replayed.iter().map(|(_, body)| body.clone()).collect()
 }
 
-fn decided(id: u8) -> Decision {
+/// Of a trace whose last request was logged then.
+fn decided_at(id: u8, through: u64) -> Decision {
     Decision {
         id: [id; 16],
-        completion: 0,
+        what: Decided::By(0),
+        through,
+    }
+}
+
+fn decided(id: u8) -> Decision {
+    decided_at(id, 0)
+}
+
+fn forgotten_at(id: u8, through: u64) -> Decision {
+    Decision {
+        what: Decided::Forgotten,
+        ..decided_at(id, through)
     }
 }
 
@@ -474,6 +488,7 @@ fn a_decided_trace_is_needed_no_more_and_remembered() {
     let hold = bench.append(&[1; 900]).expect("there is room");
     let other = bench.append(&[2; 900]).expect("there is room");
     let mut judged = vec![Judged {
+        at: bench.writer.shared.clock.next(1),
         traces: vec![decided(1), decided(2)],
         holds: vec![hold],
     }];
@@ -496,7 +511,7 @@ fn a_decided_trace_is_needed_no_more_and_remembered() {
     drop((writer, decisions));
     let mut opened = Opened::open(folder.path(), small()).expect("it is free");
     let remembered = opened.remembered();
-    let ids: Vec<u8> = remembered.iter().map(|r| r.decision.id[0]).collect();
+    let ids: Vec<u8> = remembered.iter().map(|r| r.id[0]).collect();
     assert_eq!(ids, [1, 2]);
     let mut asked = 0;
     opened
@@ -516,6 +531,7 @@ fn near_the_bound_decided_traces_are_synced_at_once() {
     let _other = bench.append(&[2; 900]).expect("there is room");
     bench.writer.shared.evict_below.store(2, super::Relaxed);
     let mut judged = vec![Judged {
+        at: bench.writer.shared.clock.next(1),
         traces: vec![decided(1)],
         holds: vec![hold],
     }];
@@ -534,13 +550,11 @@ fn what_was_logged_after_a_trace_was_forgotten_is_another_trace() {
     let mut bench = Bench::new(options);
     let _ = bench.append(b"before").expect("there is room");
     let mut judged = vec![Judged {
+        at: bench.writer.shared.clock.next(1),
         traces: vec![decided(1)],
         holds: Vec::new(),
     }];
     bench.decisions.settle(&mut judged).expect("it is written");
-    // The log's clock may not have moved since.
-    let now = bench.writer.shared.clock.now();
-    bench.writer.shared.clock.was(now + 1);
     let _ = bench.append(b"after").expect("there is room");
     let Bench {
         folder,
@@ -558,12 +572,152 @@ fn what_was_logged_after_a_trace_was_forgotten_is_another_trace() {
     assert_eq!(needed, [false, true]);
 }
 
+/// A start on what this log has: which of its requests need no verdict of this trace any more.
+fn decided_of(bench: Bench, options: Options, id: u8) -> (Vec<bool>, usize) {
+    let Bench {
+        folder,
+        writer,
+        decisions,
+        ..
+    } = bench;
+    drop((writer, decisions));
+    let mut opened = Opened::open(folder.path(), options).expect("it is free");
+    let mut decided = Vec::new();
+    opened
+        .replay(|record| decided.push(record.is_decided(&[id; 16])))
+        .expect("it is read");
+    (decided, opened.remembered().len())
+}
+
+fn settle(bench: &mut Bench, traces: Vec<Decision>) {
+    let mut judged = vec![Judged {
+        at: bench.writer.shared.clock.next(1),
+        traces,
+        holds: Vec::new(),
+    }];
+    bench.decisions.settle(&mut judged).expect("it is written");
+}
+
+#[test]
+fn what_came_after_a_trace_was_forgotten_for_want_of_room_is_judged() {
+    let mut bench = Bench::new(small());
+    let times: Vec<u64> = (0..3)
+        .map(|_| bench.append(b"a span").expect("there is room").time())
+        .collect();
+    settle(&mut bench, vec![decided_at(1, times[0])]);
+    // The second came late, while it was remembered.
+    settle(&mut bench, vec![forgotten_at(1, times[1])]);
+    let (decided, remembered) = decided_of(bench, small(), 1);
+    assert_eq!((decided, remembered), (vec![true, true, false], 0));
+}
+
+#[test]
+fn a_trace_that_came_again_after_it_was_forgotten_is_remembered_again() {
+    // What was forgotten is told when all that was complete is judged, which may be behind the other trace of its id.
+    for is_later in [false, true] {
+        let mut bench = Bench::new(small());
+        let times: Vec<u64> = (0..2)
+            .map(|_| bench.append(b"a span").expect("there is room").time())
+            .collect();
+        settle(&mut bench, vec![decided_at(1, times[0])]);
+        let mut both = vec![forgotten_at(1, times[0]), decided_at(1, times[1])];
+        if is_later {
+            both.reverse();
+        }
+        settle(&mut bench, both);
+        let (decided, remembered) = decided_of(bench, small(), 1);
+        assert_eq!((decided, remembered), (vec![true, true], 1));
+    }
+}
+
+#[test]
+fn that_a_trace_was_forgotten_says_nothing_where_its_decision_is_gone() {
+    let mut bench = Bench::new(small());
+    let time = bench.append(b"a span").expect("there is room").time();
+    settle(&mut bench, vec![forgotten_at(1, time)]);
+    assert_eq!(decided_of(bench, small(), 1), (vec![false], 0));
+}
+
+#[test]
+fn requests_of_one_group_have_times_of_their_own() {
+    let mut bench = Bench::new(small());
+    let answers = bench.append_all(&vec![b"a span".to_vec(); 5]);
+    let holds = answers
+        .iter()
+        .map(|answer| answer.as_ref().expect("there is room").hold());
+    let times: Vec<u64> = holds.map(|hold| hold.time()).collect();
+    assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
+    let (_, _, holds) = bench.again(small());
+    let again: Vec<u64> = holds.iter().map(Hold::time).collect();
+    assert_eq!(again, times);
+}
+
+#[test]
+fn the_place_in_the_file_of_signals_is_found_again() {
+    let mut bench = Bench::new(small());
+    let files = ["a", "b"].map(|name| {
+        let file = fs::File::create(bench.folder.path().join(name)).expect("a file");
+        FileId::of(&file).expect("it is read").expect("a file")
+    });
+    for (file, offset) in [(0, 10), (1, 70), (0, 30)] {
+        let file = files[file];
+        bench.decisions.note(Some(Place { file, offset }));
+        bench.decisions.write_place().expect("it is written");
+    }
+    bench.decisions.note(None);
+    settle(&mut bench, vec![decided(1)]);
+    let (bench, _, _) = bench.again(small());
+    let places = files.map(|file| bench.decisions.place(file));
+    assert_eq!(places, [Some(30), Some(70)]);
+}
+
+/// Late spans of a trace may be in a segment that another trace holds long after the trace was forgotten.
+#[test]
+fn decided_traces_are_kept_as_long_as_late_spans_of_them_are() {
+    let options = Options {
+        remember: Duration::ZERO,
+        ..small()
+    };
+    let mut bench = Bench::new(options);
+    let first = bench.append(&[1; 900]).expect("there is room");
+    let (time, mut judged) = (first.time(), Vec::new());
+    settle(&mut bench, vec![decided_at(1, time)]);
+    // A late span of it, in a segment that an endless trace holds.
+    let late = bench.append(&[2; 900]).expect("there is room");
+    settle(&mut bench, vec![forgotten_at(1, late.time())]);
+    // Others fill files, so that the first can go. By time nothing of it is remembered.
+    let mut fill = |bench: &mut Bench, holds: Vec<Hold>| {
+        judged.push(Judged {
+            at: bench.writer.shared.clock.next(1),
+            traces: vec![decided(7); 200_000],
+            holds,
+        });
+        bench.decisions.settle(&mut judged).expect("it is written");
+        bench.decisions.sync().expect("it is synced");
+        bench.writer.tidy();
+    };
+    fill(&mut bench, vec![first]);
+    let _new = bench.append(&[3; 900]).expect("there is room");
+    for _ in 0..3 {
+        fill(&mut bench, Vec::new());
+    }
+    let files = bench.files("decided");
+    assert!(
+        files[0].ends_with(format!("decided-{:020}.wal", 1)),
+        "{files:?}"
+    );
+    let (bench, replayed, _holds) = bench.again(options);
+    assert_eq!(replayed.len(), 2, "the late one and the last");
+    assert_eq!(decided_of(bench, options, 1).0, [true, false]);
+}
+
 #[test]
 fn decided_traces_are_written_again_when_a_sync_failed() {
     let mut bench = Bench::new(small());
     let hold = bench.append(&[1; 900]).expect("there is room");
     let _other = bench.append(&[2; 900]).expect("there is room");
     let mut judged = vec![Judged {
+        at: bench.writer.shared.clock.next(1),
         traces: vec![decided(1)],
         holds: vec![hold],
     }];
@@ -611,26 +765,32 @@ fn decided_traces_go_when_they_are_forgotten_and_their_requests_are_gone() {
     let first = bench.append(&[1; 900]).expect("there is room");
     let settle = |bench: &mut Bench, holds: Vec<Hold>| {
         let traces = vec![decided(7); 300_000];
-        let mut judged = vec![Judged { traces, holds }];
+        let mut judged = vec![Judged {
+            at: bench.writer.shared.clock.next(1),
+            traces,
+            holds,
+        }];
         bench.decisions.settle(&mut judged).expect("it is written");
         bench.decisions.sync().expect("it is synced");
         bench.writer.tidy();
     };
     settle(&mut bench, Vec::new());
     settle(&mut bench, Vec::new());
-    let held = bench.files("decided").len();
-    assert!(held > 2, "a request of them may be read again: {held}");
-    let _second = bench.append(&[2; 900]).expect("there is room");
+    let held = bench.files("decided");
+    let count = held.len();
+    assert!(count > 2, "a request of them may be read again: {count}");
+    let second = bench.append(&[2; 900]).expect("there is room");
     settle(&mut bench, vec![first]);
     settle(&mut bench, Vec::new());
     settle(&mut bench, Vec::new());
-    let left = bench.files("decided").len();
-    assert!(left < held + 3, "{left} of {held}");
-    assert!(
-        !bench.files("decided")[0]
-            .to_string_lossy()
-            .contains("-00000000000000000001")
-    );
+    let _third = bench.append(&[3; 900]).expect("there is room");
+    settle(&mut bench, vec![second]);
+    settle(&mut bench, Vec::new());
+    let left = bench.files("decided");
+    let stays = held.iter().find(|file| left.contains(file));
+    assert_eq!(stays, None, "nobody remembers them");
+    let newest = left.len();
+    assert!(newest > 2, "some are remembered: {newest}");
 }
 
 #[test]

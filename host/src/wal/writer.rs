@@ -181,14 +181,14 @@ impl Writer {
             return;
         }
         match self.write(&run) {
-            Ok(segment) => {
+            Ok((segment, first)) => {
                 if std::mem::take(&mut self.is_failing) {
                     tracing::warn!("the write-ahead log can be written again");
                 }
                 add(&self.shared.counters.requests, run.len() as u64);
-                for entry in run {
+                for (time, entry) in (first..).zip(run) {
                     // Who has gone away meanwhile was told nothing, so it needs nothing: a dropped answer lets go.
-                    let _ = entry.answer.send(Ok(Logged::new(&segment)));
+                    let _ = entry.answer.send(Ok(Logged::new(&segment, time)));
                 }
             }
             Err(error) => {
@@ -209,7 +209,8 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, run: &[Entry]) -> io::Result<Arc<Segment>> {
+    /// Returns the time of the first; those of the others follow it.
+    fn write(&mut self, run: &[Entry]) -> io::Result<(Arc<Segment>, u64)> {
         let mut current = match self.current.take() {
             Some(current) => current,
             // Beyond, traces could not tell their segments apart.
@@ -220,11 +221,11 @@ impl Writer {
             }
             None => self.begin()?,
         };
-        let time = self.shared.clock.now();
+        let first = self.shared.clock.next(run.len() as u64);
         let mut offset = current.length;
-        let headers: Vec<[u8; RECORD_HEADER]> = run
-            .iter()
-            .map(|entry| {
+        let headers: Vec<[u8; RECORD_HEADER]> = (first..)
+            .zip(run)
+            .map(|(time, entry)| {
                 let length = entry.length().unwrap_or_default();
                 let at = offset;
                 offset += (RECORD_HEADER + entry.bytes.len()) as u64;
@@ -263,7 +264,7 @@ impl Writer {
         current.bytes = current.bytes.max(current.length);
         let segment = Arc::clone(&current.segment);
         self.current = Some(current);
-        Ok(segment)
+        Ok((segment, first))
     }
 
     /// A new segment. Where that fails, its number is the next one's.
@@ -418,7 +419,13 @@ impl Writer {
         // Before anybody relies on it: see `Shared::oldest`.
         match self.folder.sync() {
             Ok(()) => self.shared.oldest.store(self.oldest(), Release),
-            Err(error) => tracing::warn!(%error, "can't sync the folder of the write-ahead log"),
+            Err(error) => {
+                tracing::warn!(%error, "can't sync the folder of the write-ahead log");
+                // After a crash they may have their old names, under which nothing else must be written.
+                for (spare, _) in self.spares.drain(..) {
+                    let _ = fs::remove_file(spare);
+                }
+            }
         }
     }
 

@@ -75,6 +75,7 @@ fn trace(traces: &mut Vec<Trace>, id: [u8; 16]) -> &mut Trace {
                 missing_parents: 0,
                 dropped: false,
                 root: 0,
+                through: 0,
             };
             traces.push(trace);
             traces.len() - 1

@@ -359,6 +359,7 @@ pub fn columns(set: &RuleSet, batch: &[Vec<Span>]) -> (Columns, Vec<Trace>) {
         missing_parents: 0,
         dropped: false,
         root: 0,
+        through: 0,
     });
     (columns, traces.collect())
 }

@@ -4,6 +4,7 @@ use super::Shard;
 use crate::assemble::table::Place;
 use crate::assemble::trace::{Completion, Parcel};
 use crate::time::Time;
+use crate::wal::recover::Remembered;
 use crate::wal::{Decision, Hold};
 
 impl Shard {
@@ -36,25 +37,42 @@ impl Shard {
         }
     }
 
-    /// Remembers a trace that was decided before the host started. Those that were decided first come first.
-    pub fn remember_decided(&mut self, decision: Decision, at: Time) {
+    /// Traces that were forgotten for want of room, and that were given out and decided before: what the log has to know of them.
+    pub fn take_forgotten(&mut self) -> Vec<Decision> {
+        if self.waiting.is_empty() {
+            self.logged.take_forgotten()
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Whether it forgets each trace at once.
+    pub fn remembers_none(&self) -> bool {
+        self.decided.is_off()
+    }
+
+    /// Remembers a trace that was decided before the host started, at this time of the shard. Those that were decided first come
+    /// first. The log's time is `now`: what it forgets is another trace from then on.
+    pub fn remember_decided(&mut self, past: &Remembered, at: Time, now: u64) {
         if self.decided.is_off() {
+            self.logged.forgot_at(past.id, now);
             return;
         }
         let completion = Completion::ALL
-            .get(usize::from(decision.completion))
+            .get(usize::from(past.completion))
             .copied()
             .unwrap_or(Completion::Drained);
-        let hash = self.table.hash(&decision.id);
-        let number = self.decided.add(decision.id, at, completion, 0);
+        let hash = self.table.hash(&past.id);
+        let number = self.decided.add(past.id, at, completion, 0);
         let same = |place| match place {
-            Place::Open(index) => self.traces.is(index, &decision.id),
-            Place::Decided(other) => other != number && self.decided.is(other, &decision.id),
+            Place::Open(index) => self.traces.is(index, &past.id),
+            Place::Decided(other) => other != number && self.decided.is(other, &past.id),
         };
         self.table
             .find_or_enter(hash, same, || Place::Decided(number));
         if let Some((id, number)) = self.decided.forget_surplus() {
             self.counters.forgotten += 1;
+            self.logged.forgot_at(id, now);
             self.forget(&id, number);
         }
     }
@@ -87,7 +105,7 @@ mod tests {
     use crate::assemble::trace::Trace;
     use crate::otlp::request::Request;
     use crate::otlp::scan::Scan;
-    use crate::wal::Logged;
+    use crate::wal::{Decided, Logged};
 
     const SETTLE: u64 = 100;
 
@@ -198,12 +216,9 @@ mod tests {
     fn what_was_decided_before_the_start_is_remembered_for_the_rest_of_its_time() {
         let mut shard = shard(2);
         for (id, at) in [(1, 0), (2, 500), (3, 900)] {
-            let decision = Decision {
-                id: [id; 16],
-                completion: Completion::Idle as u8,
-            };
-            shard.remember_decided(decision, Time(at));
+            shard.remember_decided(&past(id), Time(at), 7);
         }
+        assert_eq!(shard.take_forgotten(), [forgotten(1, 7)]);
         let now = Time(1_000);
         let known = |shard: &Shard, id: u8| shard.whereabouts(&[id; 16], now);
         assert_eq!(
@@ -227,6 +242,63 @@ mod tests {
             (shard.counters().late, shard.counters().open_traces),
             (3, 1)
         );
+    }
+
+    /// As it was decided before the start.
+    fn past(id: u8) -> Remembered {
+        Remembered {
+            id: [id; 16],
+            completion: Completion::Idle as u8,
+            ago: Duration::ZERO,
+        }
+    }
+
+    fn forgotten(id: u8, through: u64) -> Decision {
+        Decision {
+            id: [id; 16],
+            what: Decided::Forgotten,
+            through,
+        }
+    }
+
+    #[test]
+    fn what_is_forgotten_for_want_of_room_is_told_once_it_was_given_out() {
+        let mut shard = shard(1);
+        // Of a fixture, the time is that of its segment.
+        let logged = [3, 4, 5].map(Logged::fixture);
+        shard.insert_logged(parcel(&[1]), Time(0), logged[0].hold());
+        let first = poll(&mut shard, Time(SETTLE));
+        assert_eq!(first[0].through, 3);
+        assert_eq!(shard.take_forgotten(), []);
+        shard.insert_logged(parcel(&[2]), Time(SETTLE), logged[1].hold());
+        shard.evict_below(5);
+        shard.insert_logged(parcel(&[1]), Time(SETTLE), logged[2].hold());
+        assert_eq!(shard.take_forgotten(), [], "the second waits");
+        assert_eq!(poll(&mut shard, Time(SETTLE))[0].through, 4);
+        assert_eq!(shard.take_forgotten(), [forgotten(1, 4)]);
+        assert_eq!(shard.counters().open_traces, 1, "it is another trace");
+        let [one, two, three] = logged;
+        drop((one, two, three));
+    }
+
+    #[test]
+    fn a_shard_that_remembers_nothing_says_so_of_what_was_decided_before() {
+        let mut shard = shard(0);
+        assert!(shard.remembers_none());
+        shard.remember_decided(&past(1), Time(0), 7);
+        assert_eq!(shard.take_forgotten(), [forgotten(1, 7)]);
+    }
+
+    /// Where there is no log nobody takes it.
+    #[test]
+    fn without_a_log_nothing_is_told() {
+        let mut shard = shard(1);
+        for id in 1..4 {
+            shard.insert(parcel(&[id]), Time(0));
+        }
+        assert_eq!(poll(&mut shard, Time(SETTLE)).len(), 3);
+        assert_eq!(shard.counters().forgotten, 2);
+        assert_eq!(shard.take_forgotten(), []);
     }
 
     #[test]

@@ -189,10 +189,10 @@ mod tests {
             *counters.waiting() += 1;
             queue.send(is_bad).expect("it works");
         }
+        drop(queue);
+        working.join().expect("it ended by itself");
         optimiser.wait();
         let counts = optimiser.counts();
         assert_eq!((counts.failed, counts.optimised, counts.waiting), (1, 1, 0));
-        drop(queue);
-        working.join().expect("it ended by itself");
     }
 }

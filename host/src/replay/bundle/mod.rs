@@ -81,6 +81,7 @@ impl BundledTrace {
             missing_parents: self.missing_parents,
             dropped: self.dropped,
             root: self.root,
+            through: 0,
         };
         Ok((trace, request))
     }

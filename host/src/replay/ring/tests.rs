@@ -82,6 +82,7 @@ fn offered(id: u64, service: &str, name: &str, spans: u64, padding: usize) -> Of
         missing_parents: 0,
         dropped: false,
         root: 0,
+        through: 0,
     };
     Offered {
         requests: One(request),
