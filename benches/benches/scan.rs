@@ -89,11 +89,15 @@ fn read(span: &[u8]) -> Fields<'_> {
             (5, Wire::Bytes(name)) => read.name = name,
             (7, Wire::Fixed64(start)) => read.times[0] = start,
             (8, Wire::Fixed64(end)) => read.times[1] = end,
-            (9, Wire::Bytes(attribute)) => match key_value(attribute) {
-                (b"http.response.status_code", value) => read.attributes[0] = Some(value),
-                (b"cart.total", value) => read.attributes[1] = Some(value),
-                _ => {}
-            },
+            // A value is read where its key is one of those that are asked for; a key stands first, as all SDKs write it.
+            (9, Wire::Bytes(attribute)) => {
+                let wanted = match fields(attribute).next() {
+                    Some((1, Wire::Bytes(b"http.response.status_code"))) => 0,
+                    Some((1, Wire::Bytes(b"cart.total"))) => 1,
+                    _ => continue,
+                };
+                read.attributes[wanted] = Some(key_value(attribute).1);
+            }
             _ => {}
         }
     }
