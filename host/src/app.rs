@@ -199,6 +199,7 @@ impl Host {
         let (wake, opened) = bounded(1);
         let (bundles, keeper) = bundles(config, &engine)?;
         let bundle_counters = bundles.as_ref().map(Bundles::counters);
+        alarms.extend(bundles.as_ref().map(Bundles::alarm));
         let aftermath = Aftermath::new(wake, bundles);
         let mut queues = Vec::new();
         let mut threads = Vec::new();
@@ -242,7 +243,10 @@ impl Host {
 
         let watch = match &source {
             Source::Fixed(_) => None,
-            Source::Watched(watched) => Some(watched.watch.counters().clone()),
+            Source::Watched(watched) => {
+                alarms.push(watched.watch.alarm());
+                Some(watched.watch.counters().clone())
+            }
         };
         let reloading = match source {
             Source::Fixed(_) => None,

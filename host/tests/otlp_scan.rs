@@ -232,7 +232,8 @@ fn long_varints() {
     }
 }
 
-/// Attributes as SDKs write them take a path of their own through the scan: each byte of one is set to each value.
+/// Attributes as SDKs write them take a path of their own through the scan: each byte of one is set to each value, and each value
+/// is cut short, in messages whose lengths are right.
 #[test]
 fn every_byte_of_a_usual_attribute() {
     let values = [
@@ -251,6 +252,10 @@ fn every_byte_of_a_usual_attribute() {
         let attribute = delimited(9, &[delimited(1, b"a.key"), delimited(2, value)].concat());
         let mut bytes = at_path(&[1, 2, 2], &[attribute.clone(), attribute.clone()].concat());
         assert!(agree(&bytes));
+        for end in 0..value.len() {
+            let cut = [delimited(1, b"a.key"), delimited(2, &value[..end])].concat();
+            agree(&at_path(&[1, 2, 2], &delimited(9, &cut)));
+        }
         let first = bytes.len() - 2 * attribute.len();
         for at in first..first + attribute.len() {
             let before = bytes[at];

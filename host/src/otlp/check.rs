@@ -224,9 +224,10 @@ pub(super) fn is_plain_value(value: &[u8]) -> bool {
 #[inline(always)]
 fn is_varint(bytes: &[u8]) -> bool {
     match bytes {
+        [] => false,
         [byte] => *byte < 0x80,
-        _ => {
-            bytes.len() < 10 && bytes.iter().position(|byte| *byte < 0x80) == Some(bytes.len() - 1)
+        [first @ .., last] => {
+            bytes.len() < 10 && *last < 0x80 && first.iter().all(|byte| *byte >= 0x80)
         }
     }
 }

@@ -39,8 +39,10 @@ impl Known {
         }
     }
 
-    pub(super) fn has(&self, id: u128) -> bool {
-        self.ids.contains(&id)
+    /// Whether it is known. It is not any more: a trace of before the start is judged once more at most, and whatever bears its id
+    /// after that is another.
+    pub(super) fn take(&mut self, id: u128) -> bool {
+        self.ids.remove(&id)
     }
 
     /// How many went, as there were more than may be known.
@@ -71,12 +73,20 @@ mod tests {
         for id in [1, 2, 2, 3, 4, 5] {
             known.add(id);
         }
-        let has: Vec<u128> = (1..=5).filter(|&id| known.has(id)).collect();
+        let has: Vec<u128> = (1..=5).filter(|&id| known.take(id)).collect();
         assert_eq!((has, known.forgotten()), (vec![3, 4, 5], 2));
+        known.add(6);
         known.clear();
-        assert!(!known.has(5));
+        assert!(!known.take(6));
         let mut none = Known::new(0);
         none.add(1);
-        assert_eq!((none.has(1), none.forgotten()), (false, 1));
+        assert_eq!((none.take(1), none.forgotten()), (false, 1));
+    }
+
+    #[test]
+    fn an_id_stands_for_one_signal() {
+        let mut known = Known::new(3);
+        known.add(1);
+        assert_eq!([known.take(1), known.take(1)], [true, false]);
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Reread {
     pub(super) file: File,
     /// None where it can't be read back, as a pipe.
     pub(super) id: Option<FileId>,
-    /// Where reading began.
+    /// Where the first line begins that was read.
     pub(super) from: u64,
     pub(super) known: Known,
 }
@@ -57,6 +57,7 @@ pub(super) fn open(
     let mut lines = Lines {
         known: Known::new(most_ids),
         start: Vec::new(),
+        first: None,
         ended: 0,
         at: 0,
     };
@@ -104,6 +105,12 @@ pub(super) fn open(
         // The torn one is to come again.
         file.set_len(lines.ended)?;
     }
+    // What began before it is not read, and a place is where a line begins.
+    let from = if is_line {
+        from
+    } else {
+        lines.first.unwrap_or(from)
+    };
     let (known, file_name) = (lines.known, path.display());
     if known.forgotten() > 0 {
         let (forgotten, most) = (known.forgotten(), known.most());
@@ -133,7 +140,8 @@ struct Lines {
     known: Known,
     /// What the line at hand begins with.
     start: Vec<u8>,
-    /// Where the last whole line ended.
+    /// Where the first line ended that did, and the last one.
+    first: Option<u64>,
     ended: u64,
     /// How far it is read.
     at: u64,
@@ -150,6 +158,7 @@ impl Lines {
             self.start.clear();
             self.at += 1;
             self.ended = self.at;
+            self.first.get_or_insert(self.at);
             bytes = rest.get(1..).unwrap_or_default();
         }
         self.begin(bytes);
@@ -189,8 +198,8 @@ mod tests {
 
     /// What is left, and which of the first ids are known.
     fn reread(text: &str) -> (String, Vec<u128>) {
-        let (left, reread) = reread_from(text, None, 100);
-        let known = (0..100).filter(|&id| reread.known.has(id));
+        let (left, mut reread) = reread_from(text, None, 100);
+        let known = (0..100).filter(|&id| reread.known.take(id));
         (left, known.collect())
     }
 
@@ -236,15 +245,15 @@ mod tests {
         let each = line(0).len() as u64;
         for first in [0, 1, 49, 50] {
             let place = u64::try_from(first).expect("small") * each;
-            let (_, reread) = reread_from(&text, Some(place), 100);
+            let (_, mut reread) = reread_from(&text, Some(place), 100);
             assert_eq!(reread.from, place);
-            let known: Vec<u128> = (0..50).filter(|&id| reread.known.has(id)).collect();
+            let known: Vec<u128> = (0..50).filter(|&id| reread.known.take(id)).collect();
             assert_eq!(known, (first..50).collect::<Vec<u128>>());
         }
         // However much that is.
         let long = line(0) + &"x".repeat(2 * CHUNK_BYTES) + "\n" + &line(1);
-        let (_, reread) = reread_from(&long, Some(0), 100);
-        assert!(reread.known.has(0) && reread.known.has(1));
+        let (_, mut reread) = reread_from(&long, Some(0), 100);
+        assert!(reread.known.take(0) && reread.known.take(1));
     }
 
     #[test]
@@ -252,10 +261,31 @@ mod tests {
         let text = (0..3).map(line).collect::<String>();
         let length = text.len() as u64;
         for place in [1, length - 1, length + 1, u64::MAX] {
-            let (left, reread) = reread_from(&text, Some(place), 100);
+            let (left, mut reread) = reread_from(&text, Some(place), 100);
             assert_eq!((left.len() as u64, reread.from), (length, 0), "{place}");
-            assert!((0..3).all(|id| reread.known.has(id)));
+            assert!((0..3).all(|id| reread.known.take(id)));
         }
+    }
+
+    #[test]
+    fn without_a_place_reading_begins_with_a_line() {
+        let long = |id| {
+            format!(
+                "{{\"id\":\"{id:032x}\",\"x\":\"{}\"}}\n",
+                "x".repeat(1 << 20)
+            )
+        };
+        let text = (0..66).map(long).collect::<String>();
+        let each = long(0).len() as u64;
+        let (_, mut reread) = reread_from(&text, None, 100);
+        let first = reread.from / each;
+        assert_eq!(reread.from % each, 0);
+        assert!(first > 0 && text.len() as u64 - reread.from <= REREAD_BYTES);
+        let known: Vec<u128> = (0..66).filter(|&id| reread.known.take(id)).collect();
+        assert_eq!(known, (u128::from(first)..66).collect::<Vec<u128>>());
+        // The next start takes it up from there.
+        let (_, again) = reread_from(&text, Some(reread.from), 100);
+        assert_eq!(again.from, reread.from);
     }
 
     #[test]
@@ -268,8 +298,8 @@ mod tests {
     #[test]
     fn the_newest_ids_are_known_where_there_are_more_than_may_be() {
         let text = (0..9).map(line).collect::<String>();
-        let (_, reread) = reread_from(&text, None, 4);
-        let known: Vec<u128> = (0..9).filter(|&id| reread.known.has(id)).collect();
+        let (_, mut reread) = reread_from(&text, None, 4);
+        let known: Vec<u128> = (0..9).filter(|&id| reread.known.take(id)).collect();
         assert_eq!((known, reread.known.forgotten()), (vec![5, 6, 7, 8], 5));
     }
 

@@ -146,7 +146,7 @@ impl Stream {
         self.rendered = Rendered::default();
         for emission in batch {
             let id = digits(emission.signal.id.as_bytes());
-            if id.is_some_and(|id| self.known.has(id)) {
+            if id.is_some_and(|id| self.known.take(id)) {
                 self.counters.repeated.fetch_add(1, Relaxed);
                 continue;
             }

@@ -285,7 +285,11 @@ impl Decisions {
         };
         if self.current.as_ref().is_some_and(is_full) {
             // Nobody syncs it later.
-            self.sync()?;
+            match &mut self.current {
+                // What is in doubt is let go of when all of it is written again, and not with a part.
+                Some(current) if self.is_in_doubt => current.file.sync()?,
+                _ => self.sync()?,
+            }
             self.seal();
         }
         if self.current.is_none() {
@@ -307,6 +311,8 @@ impl Decisions {
         if let Err(error) = write_all(&mut *current.file, slices) {
             if current.file.cut(current.length).is_err() {
                 self.seal();
+                // Nobody syncs what it holds.
+                self.is_in_doubt = true;
             }
             return Err(error);
         }

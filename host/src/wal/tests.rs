@@ -42,6 +42,8 @@ struct Faults {
     create: bool,
     sync: bool,
     cut: bool,
+    /// Syncs that succeed before one fails.
+    syncs: Option<u32>,
 }
 
 struct BadFile {
@@ -99,7 +101,10 @@ impl Medium for BadFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        failed(self.bad.faults().sync)?;
+        let mut faults = self.bad.faults();
+        failed(faults.sync || faults.syncs == Some(0))?;
+        faults.syncs = faults.syncs.map(|left| left - 1);
+        drop(faults);
         self.file.sync()
     }
 
@@ -752,6 +757,82 @@ fn decided_traces_are_written_again_when_a_sync_failed() {
     drop((writer, decisions));
     let opened = Opened::open(folder.path(), small()).expect("it is free");
     assert_eq!(opened.remembered().len(), 1, "the second file has it");
+}
+
+/// More than one file takes, so that one is full while others are still to be written again.
+#[test]
+fn many_decided_traces_are_let_go_of_when_all_are_written_again() {
+    let mut bench = Bench::new(small());
+    let hold = bench.append(&[1; 900]).expect("there is room");
+    let _other = bench.append(&[2; 900]).expect("there is room");
+    let traces = (0..400_000_u128).map(|number| Decision {
+        id: (number + 1).to_be_bytes(),
+        ..decided(0)
+    });
+    let mut judged = vec![Judged {
+        at: bench.writer.shared.clock.next(1),
+        traces: traces.collect(),
+        holds: vec![hold],
+    }];
+    bench.bad.faults().sync = true;
+    // The first file that is full is not synced, and the others are not reached.
+    bench
+        .decisions
+        .settle(&mut judged)
+        .expect_err("it is not synced");
+    bench.bad.faults().sync = false;
+    bench.decisions.settle(&mut judged).expect("it is written");
+    bench.bad.faults().sync = true;
+    bench.decisions.sync().expect_err("it is not synced");
+    bench.bad.faults().sync = false;
+    // All but the last file of what is written again.
+    bench.bad.faults().syncs = Some(2);
+    bench.decisions.sync().expect_err("the last one fails");
+    bench.writer.tidy();
+    assert_eq!(bench.files("requests").len(), 2, "nothing was let go");
+    bench.bad.faults().syncs = None;
+    bench.decisions.sync().expect("it works again");
+    bench.writer.tidy();
+    assert_eq!(bench.files("requests").len(), 1);
+}
+
+#[test]
+fn decided_traces_in_a_file_that_could_not_be_cut_are_written_again() {
+    let mut bench = Bench::new(small());
+    let hold = bench.append(&[1; 900]).expect("there is room");
+    let _other = bench.append(&[2; 900]).expect("there is room");
+    let judged = |id, holds| Judged {
+        at: bench.writer.shared.clock.next(1),
+        traces: vec![decided(id)],
+        holds,
+    };
+    let (first, second) = (judged(1, vec![hold]), judged(2, Vec::new()));
+    bench
+        .decisions
+        .settle(&mut vec![first])
+        .expect("it is written");
+    *bench.bad.faults() = Faults {
+        room: Some(10),
+        cut: true,
+        ..Faults::default()
+    };
+    let mut second = vec![second];
+    bench.decisions.settle(&mut second).expect_err("it is full");
+    *bench.bad.faults() = Faults::default();
+    bench.decisions.settle(&mut second).expect("there is room");
+    bench.decisions.sync().expect("it is synced");
+    // The first file was never synced: what it holds is in the second one, too.
+    let files = bench.files("decided");
+    fs::remove_file(&files[0]).expect("it is there");
+    let Bench {
+        folder,
+        writer,
+        decisions,
+        ..
+    } = bench;
+    drop((writer, decisions));
+    let opened = Opened::open(folder.path(), small()).expect("it is free");
+    assert_eq!(opened.remembered().len(), 2);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::shelf::{Put, Shelf};
 use super::{Bundle, BundledTrace, format};
+use crate::alarm::Alarm;
 use crate::assemble::trace::{Requests, Trace};
 use crate::engine::runtime::WASMTIME;
 use crate::engine::tally::QUARANTINE;
@@ -38,6 +39,7 @@ pub struct Bundles {
     /// By the rule's key, when its last bundle was taken.
     latest: Arc<Mutex<HashMap<u64, Time>>>,
     counters: Arc<Counters>,
+    alarm: Alarm,
 }
 
 /// The thread that writes them. It ends when every [`Bundles`] is gone.
@@ -83,6 +85,7 @@ pub fn start(
         queue,
         latest: Arc::default(),
         counters: counters.clone(),
+        alarm: Alarm::default(),
     };
     let writing = Writing {
         shelf,
@@ -91,7 +94,11 @@ pub fn start(
         counters,
     };
     let thread = std::thread::Builder::new().name("bundles".to_owned());
-    let thread = thread.spawn(move || writing.run(&caught))?;
+    let watched = bundles.alarm.clone();
+    let thread = thread.spawn(move || {
+        let _watch = watched.watch();
+        writing.run(&caught);
+    })?;
     Ok((bundles, Keeper(thread)))
 }
 
@@ -104,6 +111,11 @@ impl Keeper {
 }
 
 impl Bundles {
+    /// Rings when the thread that writes bundles ends by a panic.
+    pub fn alarm(&self) -> Alarm {
+        self.alarm.clone()
+    }
+
     pub fn counters(&self) -> Arc<Counters> {
         self.counters.clone()
     }

@@ -26,6 +26,7 @@ use folders::Folders;
 use poll::Poll;
 
 use super::stamp::Stamp;
+use crate::alarm::Alarm;
 
 /// Events that wait to be looked at. Past it all files are looked at instead.
 const EVENTS: usize = 16_384;
@@ -84,6 +85,7 @@ pub struct Watch {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
     counters: Arc<WatchCounters>,
+    alarm: Alarm,
 }
 
 impl Watch {
@@ -99,6 +101,7 @@ impl Watch {
             .map(|root| std::path::absolute(&root).unwrap_or(root))
             .collect();
         let (stop, stopped) = bounded(0);
+        let alarm = Alarm::default();
         let counters = Arc::new(WatchCounters::default());
         let (sender, events) = bounded(EVENTS);
         let overflow = counters.clone();
@@ -134,12 +137,24 @@ impl Watch {
         thread.poll.look(|_| false);
         let thread = std::thread::Builder::new()
             .name("watch".to_owned())
-            .spawn(move || thread.run(&stopped))?;
+            .spawn({
+                let alarm = alarm.clone();
+                move || {
+                    let _watch = alarm.watch();
+                    thread.run(&stopped);
+                }
+            })?;
         Ok(Watch {
             stop: Some(stop),
             thread: Some(thread),
             counters,
+            alarm,
         })
+    }
+
+    /// Rings when its thread ends by a panic.
+    pub fn alarm(&self) -> Alarm {
+        self.alarm.clone()
     }
 
     pub fn counters(&self) -> &Arc<WatchCounters> {
