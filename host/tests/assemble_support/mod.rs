@@ -81,9 +81,9 @@ pub(crate) fn sections(sections: &[(&[u8], Vec<Span>)]) -> Parcel {
                     + span.dropped_events_count
                     + span.dropped_links_count
                     > 0,
-                // Any span may be read the slow way.
-                ids_lead: false,
-                remote: false,
+                // prost writes fields in order, so they lead if they are short. Any span may be read the slow way, as some are.
+                ids_lead: is_short(span) && span.span_id.last().is_some_and(|byte| byte % 2 == 0),
+                remote: span.flags & 0x300 == 0x300,
             });
         }
     }
@@ -206,4 +206,13 @@ pub(crate) fn assert_empty(shard: &Shard, given: u64) {
         .map(|&by| counters.completed_by(by))
         .sum();
     assert_eq!(counters.opened, completed, "{counters:?}");
+}
+
+/// Whether what a span begins with has lengths of one byte.
+fn is_short(span: &Span) -> bool {
+    let bytes = [&span.trace_id, &span.span_id, &span.parent_span_id];
+    let texts = [&span.trace_state, &span.name];
+    bytes.iter().all(|id| id.len() < 0x80)
+        && texts.iter().all(|text| text.len() < 0x80)
+        && (0..0x80).contains(&span.kind)
 }
